@@ -1,0 +1,10 @@
+-- title: One row for each rule that an event violated
+-- control: CC6.1, CC6.3, CC7.2    severity: as the rule's    chart: table
+-- params: none
+SELECT
+  violation['rule'] AS rule,
+  violation['severity'] AS severity,
+  violation['control'] AS control,
+  violation['reason'] AS reason,
+  event.*
+FROM (SELECT unnest(violations) AS violation, * FROM s3_access) AS event

@@ -1,0 +1,114 @@
+//! The command line: what can be asked, and how it ends. Layer 5.
+//!
+//! One file for each command. Results go to stdout, progress and logs to
+//! stderr. Exit status: 0 done, 1 done and it found what it looks for, 2 wrong
+//! usage or configuration, 3 it could not finish.
+
+mod explain;
+mod output;
+mod query;
+mod scan;
+mod summary;
+
+use crate::config::{Config, ConfigError, Overrides};
+use crate::lake::LakeError;
+use crate::pipeline::source::SourceError;
+use crate::policy::PolicyError;
+use clap::{Args, Parser, Subcommand};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Works out which Databricks job or person stood behind each S3 access in AWS
+/// CloudTrail logs, judges it by policy, and writes Delta Lake tables.
+#[derive(Debug, Parser)]
+#[command(name = "bricktrail", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  bricktrail scan ./trail                       logs of a directory into ./lake
+  bricktrail query --sql 'SELECT rule, count(*) FROM violations GROUP BY rule'
+  bricktrail explain 7d91ac29-614a-4af9-af5c-c5a80e63a0bb
+
+Exit status: 0 done; 1 done, and it found what the command looks for; 2 wrong usage or
+configuration; 3 it could not finish (I/O, service).
+
+BRICKTRAIL_LOG=debug shows what happens inside. NO_COLOR is respected.";
+
+#[derive(Clone, Debug, Args)]
+struct Common {
+    /// Configuration file [default: bricktrail.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the lake is: a directory [default: ./lake]
+    #[arg(long, global = true, value_name = "URL", env = "BRICKTRAIL_LAKE")]
+    lake: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads CloudTrail logs into the lake; run again, it adds only what is new
+    Scan(scan::ScanArguments),
+    /// Runs SQL over the lake's tables
+    Query(query::QueryArguments),
+    /// Shows one event in full: what AWS saw, who it was and why, each rule's answer
+    Explain(explain::ExplainArguments),
+}
+
+/// Runs the command and says how it ended.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let Arguments { common, command } = arguments;
+    let outcome = match command {
+        Command::Scan(arguments) => scan::run(&common, arguments).await,
+        Command::Query(arguments) => query::run(&common, arguments).await,
+        Command::Explain(arguments) => explain::run(&common, arguments).await,
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(error) => {
+            let style = console::Style::new().for_stderr().red().bold();
+            let mark = if std::io::stderr().is_terminal() {
+                style.apply_to("error:").to_string()
+            } else {
+                "error:".to_owned()
+            };
+            output::to_stderr(&format!("{mark} {error:#}"));
+            ExitCode::from(status_of(&error))
+        }
+    }
+}
+
+/// 2 where the user can mend it in the command or its files, else 3.
+fn status_of(error: &anyhow::Error) -> u8 {
+    let usage = error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.is::<PolicyError>()
+            || cause.is::<UsageError>()
+            || matches!(
+                cause.downcast_ref::<SourceError>(),
+                Some(SourceError::Missing { .. } | SourceError::Unsupported { .. })
+            )
+            || matches!(cause.downcast_ref::<LakeError>(), Some(LakeError::Location { .. }))
+    });
+    if usage { 2 } else { 3 }
+}
+
+/// What was asked cannot be done as it was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UsageError(String);
+
+impl Common {
+    fn config(&self, policy_dir: Option<PathBuf>) -> Result<Config, ConfigError> {
+        let overrides = Overrides {
+            lake: self.lake.clone(),
+            policy_dir,
+        };
+        Config::load(self.config.as_deref(), overrides)
+    }
+}

@@ -1,0 +1,246 @@
+//! Configuration: what the file says, then what is true.
+//!
+//! [`RawConfig`] is the file `bricktrail.toml` as written, every key optional;
+//! [`Config`] is complete and checked. Command-line options win over the file,
+//! the file over the defaults, and with neither everything works.
+
+use crate::identity::IdentitySettings;
+use crate::pipeline::scan::ScanLimits;
+use crate::policy::PolicySettings;
+use bytesize::ByteSize;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The file looked for when none is named.
+pub const DEFAULT_FILE: &str = "bricktrail.toml";
+const DEFAULT_LAKE: &str = "./lake";
+
+/// The configuration file, as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    lake: Option<String>,
+    policy: RawPolicy,
+    identity: RawIdentity,
+    network: RawNetwork,
+    accounts: RawAccounts,
+    scan: RawScan,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPolicy {
+    dir: Option<PathBuf>,
+    #[serde(deserialize_with = "duration")]
+    session_age_max: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawIdentity {
+    databricks_account_ids: Vec<String>,
+    log_delivery_roles: Vec<String>,
+    storage_credential_roles: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawNetwork {
+    known_networks: Vec<String>,
+    known_vpc_endpoints: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawAccounts {
+    own: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawScan {
+    threads: Option<usize>,
+    in_flight_bytes_max: Option<ByteSize>,
+    commit_bytes: Option<ByteSize>,
+    commit_objects: Option<usize>,
+    #[serde(deserialize_with = "duration")]
+    commit_interval: Option<Duration>,
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(from)?;
+    humantime::parse_duration(&text)
+        .map(Some)
+        .map_err(|error| serde::de::Error::custom(format!("{error}; write for example `15m`")))
+}
+
+/// What is true.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub lake: String,
+    /// Directory of the policy; the built-in starter policy if there is none.
+    pub policy_dir: Option<PathBuf>,
+    pub policy: PolicySettings,
+    pub identity: IdentitySettings,
+    pub limits: ScanLimits,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("read configuration `{file}`: {source}")]
+    Unreadable {
+        file: String,
+        source: std::io::Error,
+    },
+    #[error("configuration `{file}`: {source}")]
+    Invalid {
+        file: String,
+        source: Box<toml::de::Error>,
+    },
+    #[error("configuration key `{key}`: {problem}")]
+    Value { key: &'static str, problem: String },
+}
+
+/// Options of the command line that stand in the file too.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub lake: Option<String>,
+    pub policy_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the named file, or the default one if there is one.
+    ///
+    /// # Errors
+    /// When a named file is missing, or a value is wrong.
+    pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Config, ConfigError> {
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let name = || path.display().to_string();
+        let raw = match std::fs::read_to_string(path) {
+            Ok(text) => toml::from_str(&text).map_err(|source| ConfigError::Invalid {
+                file: name(),
+                source: Box::new(source),
+            })?,
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                RawConfig::default()
+            }
+            Err(source) => return Err(ConfigError::Unreadable { file: name(), source }),
+        };
+        raw.complete(overrides)
+    }
+}
+
+impl RawConfig {
+    fn complete(self, overrides: Overrides) -> Result<Config, ConfigError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut limits = ScanLimits::for_cores(self.scan.threads.unwrap_or(cores));
+        if let Some(size) = self.scan.in_flight_bytes_max {
+            limits.in_flight_bytes_max = size.as_u64();
+        }
+        if let Some(size) = self.scan.commit_bytes {
+            limits.commit_bytes = size.as_u64();
+        }
+        if let Some(objects) = self.scan.commit_objects {
+            limits.commit_objects = objects.max(1);
+        }
+        if let Some(interval) = self.scan.commit_interval {
+            limits.commit_interval = interval;
+        }
+        if limits.commit_bytes.saturating_mul(2) > limits.in_flight_bytes_max {
+            return Err(ConfigError::Value {
+                key: "scan.commit_bytes",
+                problem: format!(
+                    "{} is more than half of `scan.in_flight_bytes_max` ({}), so that nothing \
+                     could be read while a commit is written; make it smaller",
+                    ByteSize::b(limits.commit_bytes),
+                    ByteSize::b(limits.in_flight_bytes_max)
+                ),
+            });
+        }
+        let mut policy = PolicySettings {
+            known_networks: self.network.known_networks,
+            known_vpc_endpoints: self.network.known_vpc_endpoints,
+            own_account_ids: self.accounts.own,
+            ..PolicySettings::default()
+        };
+        if let Some(age) = self.policy.session_age_max {
+            policy.session_age_max_hours = whole_hours(age)?;
+        }
+        Ok(Config {
+            lake: overrides
+                .lake
+                .or(self.lake)
+                .unwrap_or_else(|| DEFAULT_LAKE.to_owned()),
+            policy_dir: overrides.policy_dir.or(self.policy.dir),
+            policy,
+            identity: IdentitySettings {
+                databricks_account_ids: self.identity.databricks_account_ids,
+                log_delivery_roles: self.identity.log_delivery_roles,
+                storage_credential_roles: self.identity.storage_credential_roles,
+            },
+            limits,
+        })
+    }
+}
+
+/// Policies see a session's age in whole hours, so its limit is one too.
+fn whole_hours(age: Duration) -> Result<u32, ConfigError> {
+    let seconds = age.as_secs();
+    match u32::try_from(seconds / 3600) {
+        Ok(hours) if seconds.is_multiple_of(3600) && hours > 0 => Ok(hours),
+        _ => Err(ConfigError::Value {
+            key: "policy.session_age_max",
+            problem: format!(
+                "`{}` is not a whole number of hours; write for example `12h`",
+                humantime::format_duration(age)
+            ),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete(text: &str) -> Result<Config, String> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| error.to_string())?;
+        raw.complete(Overrides::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_a_whole_configuration() {
+        let config = complete("").unwrap();
+        assert_eq!(config.lake, DEFAULT_LAKE);
+        assert_eq!(config.policy_dir, None);
+    }
+
+    #[test]
+    fn sizes_and_durations_are_written_with_units() {
+        let config = complete(
+            "[scan]\nin_flight_bytes_max = \"64 MiB\"\ncommit_bytes = \"8 MiB\"\ncommit_interval = \"15m\"",
+        )
+        .unwrap();
+        assert_eq!(config.limits.in_flight_bytes_max, 64 << 20);
+        assert_eq!(config.limits.commit_interval, Duration::from_secs(900));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_by_name() {
+        let error = complete("[scan]\ncommit_byte = \"8 MiB\"").unwrap_err();
+        assert!(error.contains("commit_byte"), "{error}");
+    }
+
+    #[test]
+    fn a_commit_must_leave_room_to_read() {
+        let error =
+            complete("[scan]\nin_flight_bytes_max = \"16 MiB\"\ncommit_bytes = \"9 MiB\"").unwrap_err();
+        assert!(error.contains("scan.commit_bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_session_age_is_whole_hours() {
+        assert_eq!(complete("[policy]\nsession_age_max = \"36h\"").unwrap().policy.session_age_max_hours, 36);
+        assert!(complete("[policy]\nsession_age_max = \"90m\"").is_err());
+    }
+}

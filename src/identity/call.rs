@@ -1,0 +1,163 @@
+//! One STS call that issued a session, with every copy of its record.
+//!
+//! A cross-account call is recorded twice, once for the caller's account and
+//! once for the role owner's, and any record may be delivered twice. They are
+//! one session: the copy that tells most of the caller speaks for all, and what
+//! it leaves out is taken from the others.
+//!
+//! INVARIANT (order is nothing): a call is a function of the *set* of its
+//! copies; the order in which they came cannot be told from it.
+
+use super::aws::filled;
+use crate::model::{Principal, StsSession, TimeSpan, UtcMicros};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// How long before its recorded issue a session may be seen: clocks of whole
+/// seconds on different hosts.
+const ISSUE_SLACK_SECS: i64 = 2;
+/// How long after its expiry: a long transfer is recorded when it completes.
+const EXPIRY_SLACK_SECS: i64 = 60;
+/// Longest life of a session whose record shows no expiration: 36 hours, the
+/// maximum of `GetSessionToken` and `GetFederationToken` (IAM user guide); a
+/// role session lives at most 12.
+const LIFE_MAX_SECS: i64 = 36 * 3600;
+
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    best: Arc<StsSession>,
+    others: Vec<Arc<StsSession>>,
+    window: TimeSpan,
+    /// Set when a later copy showed that this call is another one.
+    pub forward: Option<u32>,
+}
+
+impl Call {
+    pub fn new(session: Arc<StsSession>) -> Call {
+        let window = window(std::iter::once(&*session));
+        Call {
+            best: session,
+            others: Vec::new(),
+            window,
+            forward: None,
+        }
+    }
+
+    /// Adds a copy; a record already held is recognised.
+    pub fn add(&mut self, session: Arc<StsSession>) {
+        let twin = std::iter::once(&mut self.best)
+            .chain(&mut self.others)
+            .find(|copy| same_record(copy, &session));
+        if let Some(twin) = twin {
+            if session.source_uri < twin.source_uri {
+                *twin = session;
+            }
+            return;
+        }
+        self.others.push(session);
+        self.others.sort_by(|a, b| by_richness(a, b));
+        if let Some(first) = self.others.first_mut()
+            && by_richness(first, &self.best).is_lt()
+        {
+            std::mem::swap(first, &mut self.best);
+            self.others.sort_by(|a, b| by_richness(a, b));
+        }
+        self.window = window(self.copies().map(|copy| &**copy));
+    }
+
+    /// Returns the copies, the one that tells most of the caller first.
+    pub fn copies(&self) -> impl Iterator<Item = &Arc<StsSession>> {
+        std::iter::once(&self.best).chain(&self.others)
+    }
+
+    pub fn session(&self) -> &StsSession {
+        &self.best
+    }
+
+    pub fn event_id(&self) -> &str {
+        &self.best.event_id
+    }
+
+    pub fn caller(&self) -> &Principal {
+        &self.best.caller
+    }
+
+    pub fn issued_at(&self) -> UtcMicros {
+        self.best.issued_at
+    }
+
+    pub fn role_arn(&self) -> Option<&str> {
+        self.first(|copy| copy.role_arn.as_deref())
+    }
+
+    pub fn session_name(&self) -> Option<&str> {
+        self.first(|copy| copy.role_session_name.as_deref())
+    }
+
+    pub fn assumed_role_id(&self) -> Option<&str> {
+        self.first(|copy| copy.assumed_role_id.as_deref())
+    }
+
+    pub fn access_key_id(&self) -> Option<&str> {
+        self.first(|copy| copy.access_key_id.as_deref())
+    }
+
+    /// Returns the event times at which the issued key can have been used.
+    pub fn window(&self) -> TimeSpan {
+        self.window
+    }
+
+    fn first<'a>(&'a self, of: impl Fn(&'a StsSession) -> Option<&'a str>) -> Option<&'a str> {
+        self.copies().find_map(|copy| filled(of(copy)))
+    }
+}
+
+fn window<'a>(copies: impl Iterator<Item = &'a StsSession>) -> TimeSpan {
+    let (mut issued, mut latest, mut expires) = (UtcMicros::MAX, UtcMicros::MIN, None);
+    for copy in copies {
+        issued = issued.min(copy.issued_at);
+        latest = latest.max(copy.issued_at);
+        expires = expires.max(copy.expires_at);
+    }
+    TimeSpan {
+        from: issued.plus_seconds(-ISSUE_SLACK_SECS),
+        until: expires
+            .unwrap_or_else(|| latest.plus_seconds(LIFE_MAX_SECS))
+            .plus_seconds(EXPIRY_SLACK_SECS),
+    }
+}
+
+/// Whether two copies are one record that was read from two places.
+fn same_record(a: &StsSession, b: &StsSession) -> bool {
+    a.event_id == b.event_id && {
+        let mut moved = a.clone();
+        moved.source_uri.clone_from(&b.source_uri);
+        moved == *b
+    }
+}
+
+/// Puts the copy that tells most first; a total order, so that ties do not
+/// depend on arrival.
+fn by_richness(a: &StsSession, b: &StsSession) -> Ordering {
+    richness(b)
+        .cmp(&richness(a))
+        .then_with(|| a.event_id.cmp(&b.event_id))
+        .then_with(|| format!("{a:?}").cmp(&format!("{b:?}")))
+}
+
+fn richness(session: &StsSession) -> [bool; 11] {
+    let caller = &session.caller;
+    [
+        caller.arn.is_some(),
+        caller.access_key_id.is_some(),
+        caller.session_issuer_arn.is_some(),
+        caller.in_scope_issued_to.is_some(),
+        caller.invoked_by.is_some(),
+        caller.account_id.is_some(),
+        caller.identity_type.is_some(),
+        session.access_key_id.is_some(),
+        session.role_arn.is_some(),
+        session.expires_at.is_some(),
+        session.assumed_role_id.is_some(),
+    ]
+}

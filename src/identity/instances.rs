@@ -1,0 +1,106 @@
+//! The EC2 instances that CloudTrail showed, each with its life and claims (M3).
+//!
+//! Databricks' own tables, which know pool instances too, will stand beside
+//! this source and before it; they are not read here.
+
+use super::tags::{Change, ChangeKind, Claim, claims};
+use crate::model::{Ec2Instance, TimeSpan, UtcMicros};
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Instances {
+    by_id: HashMap<Arc<str>, Arc<Instance>>,
+}
+
+/// One instance.
+///
+/// INVARIANT (order is nothing): `changes` is a sorted set, and everything else
+/// is computed from it.
+#[derive(Clone, Debug, Default)]
+struct Instance {
+    changes: Vec<Change>,
+    claims: Vec<(UtcMicros, Claim)>,
+    terminated_at: Option<UtcMicros>,
+}
+
+impl Instances {
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Adds what EC2 events said; each instance touched is computed once.
+    pub fn add(&mut self, events: Vec<Ec2Instance>) {
+        let mut changes: HashMap<Arc<str>, Vec<Change>> = HashMap::new();
+        for event in &events {
+            if let Some(change) = Change::of(event) {
+                let id = Arc::from(event.instance_id.as_str());
+                changes.entry(id).or_default().push(change);
+            }
+        }
+        for (id, changes) in changes {
+            let instance = self.by_id.entry(id).or_default();
+            Arc::make_mut(instance).add(changes);
+        }
+    }
+
+    /// M3: what stands behind the instance at `at`, if it lives then; and for
+    /// how long the same is true.
+    pub fn at(&self, instance_id: &str, at: UtcMicros) -> (Option<&Claim>, TimeSpan) {
+        match self.by_id.get(instance_id) {
+            Some(instance) => instance.at(at),
+            None => (None, TimeSpan::ALWAYS),
+        }
+    }
+
+    /// Keeps the instances that live at `before` or later.
+    pub fn without_older_than(mut self, before: UtcMicros) -> Instances {
+        self.by_id
+            .retain(|_, instance| instance.terminated_at.is_none_or(|end| end >= before));
+        self
+    }
+}
+
+impl Instance {
+    fn add(&mut self, changes: Vec<Change>) {
+        self.changes.extend(changes);
+        self.changes.sort();
+        self.changes.dedup();
+        self.claims = claims(&self.changes);
+        self.terminated_at = self
+            .changes
+            .iter()
+            .filter(|change| change.kind == ChangeKind::Terminate)
+            .map(|change| change.at)
+            .min();
+    }
+
+    fn at(&self, at: UtcMicros) -> (Option<&Claim>, TimeSpan) {
+        let end = self.terminated_at.unwrap_or(UtcMicros::MAX);
+        if at > end {
+            let from = UtcMicros(end.0.saturating_add(1));
+            return (
+                None,
+                TimeSpan {
+                    from,
+                    ..TimeSpan::ALWAYS
+                },
+            );
+        }
+        let next = self.claims.partition_point(|(from, _)| *from <= at);
+        let until = match self.claims.get(next) {
+            Some((from, _)) => UtcMicros(from.0.saturating_sub(1)).min(end),
+            None => end,
+        };
+        match next.checked_sub(1).and_then(|last| self.claims.get(last)) {
+            Some((from, claim)) => (Some(claim), TimeSpan { from: *from, until }),
+            None => (
+                None,
+                TimeSpan {
+                    until,
+                    ..TimeSpan::ALWAYS
+                },
+            ),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Why no person or service principal is named: the table of the module's
+//! introduction, as code.
+
+use super::aws::{filled, is_role_session};
+use super::classify::Class;
+use super::link::Link;
+use super::tags::Vendor;
+use super::trace::End;
+use crate::model::{AccessEvent, AccessPath, Confidence, UnattributedReason};
+
+/// Tells why the principal of an access is unknown.
+pub(super) fn reason(
+    access: &AccessEvent<'_>,
+    class: &Class<'_>,
+    link: &Link<'_>,
+    vendor: Vendor,
+) -> UnattributedReason {
+    let linked = link.confidence != Confidence::None;
+    match class.path {
+        AccessPath::AwsService => UnattributedReason::NotDatabricks,
+        AccessPath::Anonymous => UnattributedReason::External,
+        _ if access.presigned => UnattributedReason::External,
+        AccessPath::DatabricksPlatform => UnattributedReason::Platform,
+        AccessPath::InstanceProfile | AccessPath::AssumedByInstance => match vendor {
+            Vendor::Other => UnattributedReason::NotDatabricks,
+            Vendor::Databricks | Vendor::Unknown => UnattributedReason::Late,
+        },
+        AccessPath::UnityCatalog if linked => UnattributedReason::Late,
+        AccessPath::UnityCatalog => UnattributedReason::NoSts,
+        AccessPath::StaticKey => UnattributedReason::NotDatabricks,
+        AccessPath::OtherRole => other_role(access, link),
+        AccessPath::Unknown => match access.principal.identity_type.as_deref() {
+            None | Some("Unknown" | "") => UnattributedReason::FieldsOmitted,
+            Some(_) => UnattributedReason::NotDatabricks,
+        },
+    }
+}
+
+fn other_role(access: &AccessEvent<'_>, link: &Link<'_>) -> UnattributedReason {
+    let principal = access.principal;
+    if principal.identity_type.as_deref() == Some("AWSAccount") {
+        return UnattributedReason::External;
+    }
+    if let Some(trace) = link.sole() {
+        return match trace.end {
+            End::Foreign => UnattributedReason::External,
+            End::Local => UnattributedReason::NotDatabricks,
+            // Databricks' session, turned into one of a role of another kind.
+            End::Databricks | End::LogDelivery => UnattributedReason::PathUnsupported,
+            // Whether an instance stands behind it takes a key to prove.
+            End::Delivered { .. } | End::CalledByInstance { .. } | End::Unrecorded => {
+                UnattributedReason::NoSts
+            }
+            End::Untold => UnattributedReason::FieldsOmitted,
+        };
+    }
+    if !is_role_session(principal) {
+        return UnattributedReason::NotDatabricks;
+    }
+    let has_key = filled(principal.access_key_id.as_deref()).is_some();
+    // Without a key and (through an AWS service, or without a creation date)
+    // there is nothing to join an STS event by.
+    let has_creation = principal.session_issued_at.is_some()
+        && filled(principal.session_issuer_arn.as_deref()).is_some()
+        && filled(principal.invoked_by.as_deref()).is_none();
+    if has_key || has_creation {
+        UnattributedReason::NoSts
+    } else {
+        UnattributedReason::FieldsOmitted
+    }
+}

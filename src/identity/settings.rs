@@ -1,0 +1,52 @@
+//! What the operator tells of the organisation's own roles, merged with what
+//! ships about Databricks.
+
+use super::databricks::DatabricksIds;
+use hashbrown::HashSet;
+
+/// The identity part of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// AWS accounts of Databricks beside the shipped ones.
+    pub databricks_account_ids: Vec<String>,
+    /// ARNs of the roles that Databricks assumes to deliver audit and billing logs.
+    pub log_delivery_roles: Vec<String>,
+    /// ARNs of the roles behind Unity Catalog storage credentials.
+    pub storage_credential_roles: Vec<String>,
+}
+
+/// The same as sets; roles are compared by their full ARN, path included.
+#[derive(Debug)]
+pub(super) struct Known {
+    databricks_accounts: HashSet<String>,
+    log_delivery_roles: HashSet<String>,
+    storage_credential_roles: HashSet<String>,
+}
+
+impl Known {
+    pub fn new(settings: IdentitySettings) -> Known {
+        let shipped = &DatabricksIds::shipped().accounts;
+        let accounts = shipped.iter().map(|account| account.id.clone());
+        let deliverers = shipped
+            .iter()
+            .filter_map(|account| account.log_delivery_role.clone());
+        Known {
+            databricks_accounts: accounts.chain(settings.databricks_account_ids).collect(),
+            log_delivery_roles: deliverers.chain(settings.log_delivery_roles).collect(),
+            storage_credential_roles: settings.storage_credential_roles.into_iter().collect(),
+        }
+    }
+
+    pub fn is_databricks_account(&self, account_id: &str) -> bool {
+        self.databricks_accounts.contains(account_id)
+    }
+
+    /// Whether the role delivers logs: the customer's, or Databricks' own.
+    pub fn is_log_delivery(&self, role_arn: &str) -> bool {
+        self.log_delivery_roles.contains(role_arn)
+    }
+
+    pub fn is_storage_credential(&self, role_arn: &str) -> bool {
+        self.storage_credential_roles.contains(role_arn)
+    }
+}

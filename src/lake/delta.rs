@@ -1,0 +1,283 @@
+//! One Delta table: opened or created, appended to, read back by version.
+//!
+//! What delta-rs does is left to it; what it does not do is done here: it
+//! neither refuses an application transaction that was committed before nor
+//! tells a caller that another writer came first, so every commit is tried
+//! exactly once at the next version and a conflict is an outcome, not an error.
+
+use super::LakeError;
+use super::data_file::EncodedFile;
+use crate::model::UtcMicros;
+use arrow::datatypes::SchemaRef;
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
+use deltalake::kernel::{Action, Add, StructType, Transaction};
+use deltalake::logstore::LogStoreRef;
+use deltalake::operations::create::CreateBuilder;
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::table::state::DeltaTableState;
+use datafusion::object_store::ObjectStoreExt as _;
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use std::collections::HashMap;
+use url::Url;
+
+/// What became of an attempt to commit.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitOutcome {
+    Committed { version: u64 },
+    /// Another writer took the version; the state has been brought up to date,
+    /// nothing was written to the log.
+    Conflict { version: u64 },
+}
+
+/// A table of the lake, at the version last seen.
+pub struct LakeTable {
+    pub name: &'static str,
+    url: Url,
+    log_store: LogStoreRef,
+    state: DeltaTableState,
+}
+
+impl LakeTable {
+    /// Opens the table, or creates it empty.
+    ///
+    /// # Errors
+    /// When the place cannot be read or written, or holds another table.
+    pub async fn open_or_create(
+        name: &'static str,
+        url: Url,
+        schema: SchemaRef,
+        partition_columns: &[&str],
+    ) -> Result<LakeTable, LakeError> {
+        let open_error = |source| LakeError::open(name, &url, source);
+        let mut table = DeltaTableBuilder::from_url(url.clone())
+            .and_then(DeltaTableBuilder::build)
+            .map_err(open_error)?;
+        let exists = table.verify_deltatable_existence().await.map_err(open_error)?;
+        if !exists {
+            table = create(name, &table, &schema, partition_columns)
+                .await
+                .map_err(open_error)?;
+        } else {
+            table.load().await.map_err(open_error)?;
+        }
+        let opened = LakeTable::from_loaded(name, url.clone(), &table)?;
+        opened.check_schema(&schema)?;
+        Ok(opened)
+    }
+
+    fn from_loaded(
+        name: &'static str,
+        url: Url,
+        table: &DeltaTable,
+    ) -> Result<LakeTable, LakeError> {
+        let state = table
+            .snapshot()
+            .map_err(|source| LakeError::open(name, &url, source))?
+            .clone();
+        Ok(LakeTable {
+            name,
+            url,
+            log_store: table.log_store(),
+            state,
+        })
+    }
+
+    /// Refuses a table that lacks a column this program writes.
+    fn check_schema(&self, schema: &SchemaRef) -> Result<(), LakeError> {
+        let expected: StructType = schema
+            .as_ref()
+            .try_into_kernel()
+            .map_err(|e: arrow::error::ArrowError| LakeError::open(self.name, &self.url, e))?;
+        let held = self.state.schema();
+        for field in expected.fields() {
+            let same = held
+                .field(field.name())
+                .is_some_and(|found| found.data_type() == field.data_type());
+            if !same {
+                return Err(LakeError::Schema {
+                    table: self.name,
+                    url: self.url.to_string(),
+                    column: field.name().clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub fn version(&self) -> u64 {
+        self.state.version()
+    }
+
+    /// The last version that `app_id` recorded with [`LakeTable::append`].
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn transaction_version(&self, app_id: &str) -> Result<Option<u64>, LakeError> {
+        let version = self
+            .state
+            .transaction_version(self.log_store.as_ref(), app_id.to_owned())
+            .await
+            .map_err(|source| LakeError::read(self.name, &self.url, source))?;
+        Ok(version.and_then(|version| u64::try_from(version).ok()))
+    }
+
+    /// Writes the file into the table's folder; it belongs to the table only
+    /// once its add action is committed.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn write(&self, file: EncodedFile, now: UtcMicros) -> Result<Add, LakeError> {
+        let path = file.new_path();
+        let add = file.add_action(path.clone(), now);
+        self.log_store
+            .object_store(None)
+            .put(&path.as_str().into(), file.bytes.into())
+            .await
+            .map_err(|source| LakeError::write(self.name, &self.url, source))?;
+        Ok(add)
+    }
+
+    /// Deletes files that were written and will not be committed. Best effort:
+    /// vacuum removes what stays.
+    pub async fn discard(&self, adds: &[Add]) {
+        let store = self.log_store.object_store(None);
+        for add in adds {
+            if let Err(error) = store.delete(&add.path.as_str().into()).await {
+                tracing::debug!(path = add.path, %error, "left an uncommitted file behind");
+            }
+        }
+    }
+
+    /// Tries to commit at the next version, once.
+    ///
+    /// # Errors
+    /// When the log cannot be written; then nothing of it is committed.
+    pub async fn append(
+        &mut self,
+        adds: Vec<Add>,
+        txn: Option<(&str, u64)>,
+        metadata: Vec<(String, serde_json::Value)>,
+    ) -> Result<CommitOutcome, LakeError> {
+        let mut properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_metadata(metadata);
+        if let Some((app_id, version)) = txn {
+            let version = i64::try_from(version).unwrap_or(i64::MAX);
+            properties =
+                properties.with_application_transaction(Transaction::new(app_id, version));
+        }
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(self.state.metadata().partition_columns().to_vec()),
+            predicate: None,
+        };
+        let outcome = CommitBuilder::from(properties)
+            .with_actions(adds.into_iter().map(Action::Add).collect())
+            .build(Some(&self.state), self.log_store.clone(), operation)
+            .await;
+        match outcome {
+            Ok(committed) => {
+                self.state = committed.snapshot();
+                Ok(CommitOutcome::Committed {
+                    version: committed.version(),
+                })
+            }
+            Err(error) if is_conflict(&error) => {
+                self.refresh().await?;
+                Ok(CommitOutcome::Conflict {
+                    version: self.version(),
+                })
+            }
+            Err(source) => Err(LakeError::commit(self.name, &self.url, source)),
+        }
+    }
+
+    /// Brings the state up to the newest version.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn refresh(&mut self) -> Result<(), LakeError> {
+        self.state
+            .update(self.log_store.as_ref(), None)
+            .await
+            .map_err(|source| LakeError::read(self.name, &self.url, source))
+    }
+
+    /// A member of the `commitInfo` of that version; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the commit is gone or is no JSON.
+    pub async fn commit_info(
+        &self,
+        version: u64,
+        member: &str,
+    ) -> Result<Option<serde_json::Value>, LakeError> {
+        let entry = self
+            .log_store
+            .read_commit_entry(version)
+            .await
+            .map_err(|source| LakeError::read(self.name, &self.url, source))?;
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        for line in entry.split(|byte| *byte == b'\n') {
+            if line.is_empty() {
+                continue;
+            }
+            let mut action: serde_json::Value = serde_json::from_slice(line)
+                .map_err(|source| LakeError::read(self.name, &self.url, source))?;
+            if let Some(info) = action.get_mut("commitInfo") {
+                return Ok(info.get_mut(member).map(serde_json::Value::take));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The table as delta-rs and DataFusion know it.
+    pub fn as_delta_table(&self) -> DeltaTable {
+        let mut table = DeltaTable::new(self.log_store.clone());
+        table.state = Some(self.state.clone());
+        table
+    }
+
+    /// Paths and sizes of the live data files, newest commit last.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
+fn is_conflict(error: &DeltaTableError) -> bool {
+    match error {
+        DeltaTableError::Transaction { source } => matches!(
+            source,
+            TransactionError::MaxCommitAttempts(_)
+                | TransactionError::CommitConflict(_)
+                | TransactionError::VersionAlreadyExists(_)
+        ),
+        DeltaTableError::VersionAlreadyExists(_) => true,
+        _ => false,
+    }
+}
+
+async fn create(
+    name: &str,
+    table: &DeltaTable,
+    schema: &SchemaRef,
+    partition_columns: &[&str],
+) -> Result<DeltaTable, DeltaTableError> {
+    let schema: StructType = schema.as_ref().try_into_kernel()?;
+    let created = CreateBuilder::new()
+        .with_log_store(table.log_store())
+        .with_table_name(name)
+        .with_save_mode(SaveMode::Ignore)
+        .with_columns(schema.fields().cloned())
+        .with_partition_columns(partition_columns.iter().copied())
+        .with_configuration(HashMap::from([(
+            "delta.checkpointInterval".to_owned(),
+            Some("20".to_owned()),
+        )]))
+        .await?;
+    Ok(created)
+}

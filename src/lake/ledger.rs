@@ -1,0 +1,197 @@
+//! What the lake holds already: source objects, and copies of events.
+//!
+//! INVARIANT (objects once): an object whose place and ETag stand in
+//! `log_objects` is not read again; one whose bytes stand there under another
+//! place is a copy.
+//!
+//! Only 128-bit digests of these are held: a million objects take about 40 MB.
+//! Copies of *events* are recognised within a bounded reach, this commit and
+//! the most recent rows; those further apart are left to `settle`.
+
+use crate::trail::access_log::CopyId;
+use crate::trail::event_id::{CopyKey, copy_key_of_row, guid_bytes};
+use crate::trail::inflate::sha256;
+use hashbrown::{HashMap, HashSet};
+
+/// Keys of copies remembered, at least; about 34 bytes each, two generations.
+///
+/// Two trails deliver one event minutes apart; that many S3 events are several
+/// minutes of the largest trails and days of a common one. Just under what fits
+/// a table of 2^19 slots.
+pub const COPY_REACH: usize = 450_000;
+
+/// The source objects that were committed, whatever their fate.
+#[derive(Default)]
+pub struct Ledger {
+    objects: HashSet<CopyKey, foldhash::fast::FixedState>,
+    contents: HashMap<CopyKey, (), foldhash::fast::FixedState>,
+}
+
+fn object_key(uri: &str, version_id: Option<&str>, etag: Option<&str>) -> CopyKey {
+    let mut text = Vec::with_capacity(uri.len() + 64);
+    for part in [Some(uri), version_id, etag] {
+        text.extend_from_slice(part.unwrap_or_default().as_bytes());
+        text.push(0);
+    }
+    first_half(&sha256(&text))
+}
+
+fn first_half(hash: &[u8; 32]) -> CopyKey {
+    hash.first_chunk::<16>().copied().unwrap_or_default()
+}
+
+impl Ledger {
+    /// Notes an object; `content` is the hash of bytes that were committed.
+    pub fn note(
+        &mut self,
+        uri: &str,
+        version_id: Option<&str>,
+        etag: Option<&str>,
+        content: Option<&[u8; 32]>,
+    ) {
+        self.objects.insert(object_key(uri, version_id, etag));
+        if let Some(hash) = content {
+            self.contents.insert(first_half(hash), ());
+        }
+    }
+
+    pub fn has_object(&self, uri: &str, version_id: Option<&str>, etag: Option<&str>) -> bool {
+        self.objects.contains(&object_key(uri, version_id, etag))
+    }
+
+    /// Whether an object of these bytes was committed.
+    pub fn has_content(&self, sha256: &[u8; 32]) -> bool {
+        self.contents.contains_key(&first_half(sha256))
+    }
+
+    pub fn objects(&self) -> usize {
+        self.objects.len()
+    }
+}
+
+/// Whether an access is a copy of one seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Never seen within reach: a new row.
+    New,
+    /// The same event again, or its twin in another account.
+    Copy,
+    /// A twin that says more of the caller than the row with that number.
+    RicherTwin { row: u64 },
+}
+
+/// A row that was kept, as far as copies of it have to be told.
+#[derive(Clone, Copy)]
+struct Kept {
+    row: u64,
+    account: u32,
+    richness: u8,
+}
+
+type KeptByKey = HashMap<CopyKey, Kept, foldhash::fast::FixedState>;
+
+/// Recognises copies of events within its reach.
+///
+/// Rows are numbered in the order in which they are kept.
+#[derive(Default)]
+pub struct CopyFilter {
+    next_row: u64,
+    recent: KeptByKey,
+    older: KeptByKey,
+}
+
+impl CopyFilter {
+    /// The number that the next new row gets.
+    pub fn next_row(&self) -> u64 {
+        self.next_row
+    }
+
+    /// Looks the access up and, unless it is a copy, remembers it as a row.
+    pub fn check(&mut self, id: &CopyId<'_>) -> Seen {
+        if self.find(&id.key).is_some() {
+            return Seen::Copy;
+        }
+        let kept = Kept {
+            row: self.next_row,
+            account: account_number(id.account_id),
+            richness: id.richness,
+        };
+        let twin = id
+            .shared_event_id
+            .map(|shared| shared_key(shared, id.event_name));
+        // A twin is the other account's copy; an equal shared id within one
+        // account is something else and stays.
+        let other = twin
+            .and_then(|key| self.find(&key))
+            .filter(|other| other.account != kept.account);
+        if other.is_some_and(|other| other.richness >= kept.richness) {
+            return Seen::Copy;
+        }
+        self.next_row += 1;
+        self.insert(id.key, kept);
+        if let Some(key) = twin {
+            self.insert(key, kept);
+        }
+        other.map_or(Seen::New, |other| Seen::RicherTwin { row: other.row })
+    }
+
+    /// Remembers a row that stands in the lake already.
+    pub fn note(
+        &mut self,
+        event_id: &str,
+        event_name: &str,
+        account_id: Option<&str>,
+        shared_event_id: Option<&str>,
+        richness: u8,
+    ) {
+        // Never a row of the batch at hand, which alone could be replaced.
+        let kept = Kept {
+            row: u64::MAX,
+            account: account_number(account_id),
+            richness,
+        };
+        if let Some(key) = copy_key_of_row(event_id, account_id) {
+            self.insert(key, kept);
+        }
+        if let Some(shared) = shared_event_id {
+            self.insert(shared_key(shared, event_name), kept);
+        }
+    }
+
+    fn find(&self, key: &CopyKey) -> Option<Kept> {
+        self.recent
+            .get(key)
+            .or_else(|| self.older.get(key))
+            .copied()
+    }
+
+    fn insert(&mut self, key: CopyKey, kept: Kept) {
+        if self.recent.len() >= COPY_REACH {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(key, kept);
+    }
+}
+
+/// Tells accounts apart well enough for two copies of one event.
+fn account_number(account_id: Option<&str>) -> u32 {
+    crc(account_id.unwrap_or_default().as_bytes())
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// A shared id lives in another space than event ids, and belongs to one kind
+/// of event.
+fn shared_key(shared_event_id: &str, event_name: &str) -> CopyKey {
+    let mut key = guid_bytes(shared_event_id)
+        .unwrap_or_else(|| first_half(&sha256(shared_event_id.as_bytes())));
+    let name = crc(event_name.as_bytes()).to_le_bytes();
+    for (byte, mixed) in key.iter_mut().rev().zip(name.into_iter().chain([0x5a])) {
+        *byte ^= mixed;
+    }
+    key
+}

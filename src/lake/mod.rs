@@ -1,0 +1,22 @@
+//! The lake: Delta tables, written exactly once, read with SQL. Layer 3.
+//!
+//! [`columns`] makes schema and rows from one list; [`s3_access`] and
+//! [`fact_tables`] are those lists; [`data_file`] encodes Parquet; [`delta`] is
+//! one table; [`store`] is the lake: what is committed together and how an
+//! interrupted commit is completed; [`ledger`] knows what is committed already;
+//! [`facts`] reads identity facts back; [`sql`] answers queries.
+
+pub mod columns;
+pub mod data_file;
+pub mod delta;
+pub mod error;
+pub mod fact_tables;
+pub mod facts;
+pub mod ledger;
+pub mod s3_access;
+pub mod sql;
+pub mod store;
+
+pub use error::LakeError;
+pub use fact_tables::LogObject;
+pub use store::Lake;

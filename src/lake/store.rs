@@ -1,0 +1,292 @@
+//! The lake: what is committed together, and how an interrupted commit ends.
+//!
+//! A batch changes several tables, and Delta commits one table at a time. So
+//! the batch has one point of truth, the commit to `s3_access`: its commitInfo
+//! carries, beside the rows, the add actions of the other tables' files, which
+//! are already written by then. Rolling forward applies them: right after the
+//! commit, or, when a process died in between, by whoever opens the lake next.
+//! Each application records the `s3_access` version it came from as a Delta
+//! transaction, so none is applied twice.
+//!
+//! INVARIANT (one commit): the ledger of source objects changes in the same
+//! Delta commit as the rows of those objects.
+//!
+//! INVARIANT (durable first): once that commit stands, nothing later turns
+//! success into failure; a failed roll-forward is tried again.
+
+use super::data_file::{EncodedFile, FileWriter};
+use super::delta::{CommitOutcome, LakeTable};
+use super::error::LakeError;
+use super::fact_tables::{self, LogObject, PolicyVersionFile};
+use super::s3_access;
+use super::columns::{Column, schema};
+use crate::model::{Ec2Instance, StsSession, UtcMicros};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use deltalake::kernel::Add;
+use std::path::Path;
+use std::sync::Arc;
+use url::Url;
+
+/// Application id of the roll-forward, and the member of commitInfo it reads.
+const ROLL_FORWARD: &str = "bricktrail.s3_access";
+
+/// Tables that follow `s3_access`, in the order in which they are rolled
+/// forward: the ledger last, so that its version means all are done.
+const FOLLOWERS: [&str; 3] = ["sts_sessions", "ec2_instances", "log_objects"];
+
+/// Everything that one commit makes visible.
+#[derive(Default)]
+pub struct LakeBatch {
+    pub access_files: Vec<EncodedFile>,
+    pub log_objects: Vec<LogObject>,
+    pub sts_sessions: Vec<StsSession>,
+    pub ec2_instances: Vec<Ec2Instance>,
+}
+
+/// The open lake.
+pub struct Lake {
+    url: Url,
+    s3_access: LakeTable,
+    followers: [LakeTable; 3],
+    policy_versions: LakeTable,
+    /// The last `s3_access` version known to be rolled forward.
+    rolled_to: u64,
+}
+
+/// Reads a lake's location: a directory, or a URL.
+///
+/// # Errors
+/// When it is a URL of a kind that is not supported.
+pub fn lake_url(location: &str) -> Result<Url, LakeError> {
+    let fail = |detail: String| LakeError::Location {
+        location: location.to_owned(),
+        detail,
+    };
+    if location.contains("://") {
+        let url = Url::parse(location).map_err(|error| fail(error.to_string()))?;
+        if url.scheme() == "file" {
+            return Ok(with_slash(url));
+        }
+        return Err(fail(format!(
+            "`{}://` is not supported yet; give a local directory",
+            url.scheme()
+        )));
+    }
+    let path = std::path::absolute(Path::new(location)).map_err(|error| fail(error.to_string()))?;
+    Url::from_directory_path(&path)
+        .map(with_slash)
+        .map_err(|()| fail("not a path".to_owned()))
+}
+
+fn with_slash(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url
+}
+
+/// Columns of `s3_access` in the order a reader sees them.
+pub fn s3_access_schema() -> SchemaRef {
+    let mut fields: Vec<Field> = s3_access::columns()
+        .iter()
+        .map(|column| Field::new(column.name, column.data_type(), true))
+        .collect();
+    fields.extend(
+        s3_access::partition_columns()
+            .iter()
+            .map(|column| Field::new(column.name, column.data_type(), true)),
+    );
+    Arc::new(Schema::new(fields))
+}
+
+impl Lake {
+    /// Opens the lake, creating what is missing, and completes what a process
+    /// that died left half done.
+    ///
+    /// # Errors
+    /// When a table cannot be opened, created or rolled forward.
+    pub async fn open(location: &str) -> Result<Lake, LakeError> {
+        let url = lake_url(location)?;
+        if let Ok(path) = url.to_file_path() {
+            std::fs::create_dir_all(&path).map_err(|source| LakeError::Write {
+                table: "s3_access",
+                url: path.display().to_string(),
+                source: source.into(),
+            })?;
+        }
+        let partitions: Vec<&str> = s3_access::partition_columns()
+            .iter()
+            .map(|column| column.name)
+            .collect();
+        let table = async |name: &'static str, schema: SchemaRef, partitions: &[&str]| {
+            LakeTable::open_or_create(name, table_url(&url, name)?, schema, partitions).await
+        };
+        let s3_access = table("s3_access", s3_access_schema(), &partitions).await?;
+        let followers = [
+            table("sts_sessions", schema(&fact_tables::sts_sessions()), &[]).await?,
+            table("ec2_instances", schema(&fact_tables::ec2_instances()), &[]).await?,
+            table("log_objects", schema(&fact_tables::log_objects()), &[]).await?,
+        ];
+        let policy_versions =
+            table("policy_versions", schema(&fact_tables::policy_versions()), &[]).await?;
+        let [_, _, ledger] = &followers;
+        let rolled_to = ledger.transaction_version(ROLL_FORWARD).await?.unwrap_or(0);
+        let mut lake = Lake {
+            url,
+            s3_access,
+            followers,
+            policy_versions,
+            rolled_to,
+        };
+        lake.roll_forward().await?;
+        Ok(lake)
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = &LakeTable> {
+        std::iter::once(&self.s3_access)
+            .chain(&self.followers)
+            .chain(std::iter::once(&self.policy_versions))
+    }
+
+    pub fn s3_access(&self) -> &LakeTable {
+        &self.s3_access
+    }
+
+    /// Commits the batch, once. After [`CommitOutcome::Conflict`] nothing of it
+    /// is visible, and the lake shows what the other writer committed.
+    ///
+    /// # Errors
+    /// When files or log cannot be written; then nothing of it is visible.
+    pub async fn commit(
+        &mut self,
+        batch: LakeBatch,
+        now: UtcMicros,
+    ) -> Result<CommitOutcome, LakeError> {
+        let [sts, ec2, ledger] = &self.followers;
+        let followed = serde_json::json!({
+            "sts_sessions": write_rows(sts, &fact_tables::sts_sessions(), batch.sts_sessions, now).await?,
+            "ec2_instances": write_rows(ec2, &fact_tables::ec2_instances(), batch.ec2_instances, now).await?,
+            "log_objects": write_rows(ledger, &fact_tables::log_objects(), batch.log_objects, now).await?,
+        });
+        let mut adds = Vec::with_capacity(batch.access_files.len());
+        for file in batch.access_files {
+            adds.push(self.s3_access.write(file, now).await?);
+        }
+        let written = adds.clone();
+        let metadata = vec![(ROLL_FORWARD.to_owned(), followed)];
+        let outcome = self.s3_access.append(adds, None, metadata).await?;
+        match outcome {
+            CommitOutcome::Committed { version } => {
+                if let Err(error) = self.roll_forward().await {
+                    tracing::warn!(version, %error, "tables beside s3_access lag behind; the next commit tries again");
+                }
+            }
+            CommitOutcome::Conflict { .. } => {
+                self.s3_access.discard(&written).await;
+                self.roll_forward().await?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Applies what commits to `s3_access` hold for the other tables.
+    async fn roll_forward(&mut self) -> Result<(), LakeError> {
+        for version in self.rolled_to + 1..=self.s3_access.version() {
+            let Some(followed) = self.s3_access.commit_info(version, ROLL_FORWARD).await? else {
+                continue;
+            };
+            for table in &mut self.followers {
+                let adds = followed
+                    .get(table.name)
+                    .cloned()
+                    .map(serde_json::from_value::<Vec<Add>>)
+                    .transpose()
+                    .map_err(|source| LakeError::read(table.name, table.url(), source))?
+                    .unwrap_or_default();
+                apply_once(table, adds, version).await?;
+            }
+            self.rolled_to = version;
+        }
+        Ok(())
+    }
+
+    /// Records the policy's files, unless that version is recorded already.
+    ///
+    /// # Errors
+    /// When the table cannot be read or written.
+    pub async fn record_policy(
+        &mut self,
+        files: Vec<PolicyVersionFile>,
+        now: UtcMicros,
+    ) -> Result<(), LakeError> {
+        let Some(version) = files.first().map(|file| file.policy_version.clone()) else {
+            return Ok(());
+        };
+        // The version's hash is its transaction id: recorded once, whoever does it.
+        loop {
+            if self.policy_versions.transaction_version(&version).await?.is_some() {
+                return Ok(());
+            }
+            let table = &self.policy_versions;
+            let adds =
+                write_rows(table, &fact_tables::policy_versions(), files.clone(), now).await?;
+            let txn = Some((version.as_str(), 1));
+            if let CommitOutcome::Committed { .. } =
+                self.policy_versions.append(adds, txn, Vec::new()).await?
+            {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Commits the adds to a following table, unless that was done before.
+async fn apply_once(table: &mut LakeTable, adds: Vec<Add>, version: u64) -> Result<(), LakeError> {
+    if adds.is_empty() && !is_ledger(table) {
+        return Ok(());
+    }
+    loop {
+        let applied = table.transaction_version(ROLL_FORWARD).await?;
+        if applied.is_some_and(|applied| applied >= version) {
+            return Ok(());
+        }
+        let txn = Some((ROLL_FORWARD, version));
+        if let CommitOutcome::Committed { .. } =
+            table.append(adds.clone(), txn, Vec::new()).await?
+        {
+            return Ok(());
+        }
+    }
+}
+
+fn is_ledger(table: &LakeTable) -> bool {
+    FOLLOWERS.last() == Some(&table.name)
+}
+
+fn table_url(lake: &Url, name: &'static str) -> Result<Url, LakeError> {
+    lake.join(&format!("{name}/"))
+        .map_err(|error| LakeError::open(name, lake, error))
+}
+
+/// Writes rows as one file of an unpartitioned table; none for no rows.
+async fn write_rows<R>(
+    table: &LakeTable,
+    columns: &[Column<R>],
+    rows: Vec<R>,
+    now: UtcMicros,
+) -> Result<Vec<Add>, LakeError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let writer = FileWriter::new(schema(columns), &[], &[]);
+    let mut rows = rows.into_iter();
+    let (bytes, count) = writer
+        .encode(columns, |block, most| block.extend(rows.by_ref().take(most)))
+        .map_err(|source| LakeError::encode(table.name, source))?;
+    let file = EncodedFile::unpartitioned(bytes, count);
+    Ok(vec![table.write(file, now).await?])
+}

@@ -1,0 +1,32 @@
+//! bricktrail attributes S3 access in CloudTrail logs to Databricks jobs and
+//! people, judges it by policy, and writes Delta tables.
+//!
+//! ```text
+//! object -> one gzip member, hashed as it inflates -> records -> accesses
+//!        -> attribution -> verdict -> rows -> one Delta commit
+//! ```
+//!
+//! The first folder is the layer; a file names only what has a smaller number.
+//!
+//! 1. [`model`]: nouns.
+//! 2. [`trail`], [`identity`], [`policy`]: decisions, pure. No IO, no clock, no
+//!    `async`: bytes, nouns and `now` in, nouns out.
+//! 3. [`lake`]: tables, their commits, SQL over them.
+//! 4. [`pipeline`]: motion; the only place where decisions and the world meet.
+//! 5. [`commands`]: one file per command, and the command line itself.
+//!
+//! [`config`] stands beside the layers: it fills in their settings.
+//!
+//! What holds everywhere: every object and record is accounted for, with a
+//! reason where it became no row; rows and ledger change in one commit; a claim
+//! of attribution carries its confidence and evidence, and "unknown" beats a
+//! guess.
+
+pub mod commands;
+pub mod config;
+pub mod identity;
+pub mod lake;
+pub mod model;
+pub mod pipeline;
+pub mod policy;
+pub mod trail;

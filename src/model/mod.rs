@@ -1,0 +1,24 @@
+//! The nouns: what every other layer talks about. Layer 1 of the house.
+//!
+//! No IO, no clock, no parsing of wires: plain values of std types. A noun
+//! that is *read* from CloudTrail is generic over its text (`&str` while the
+//! log object is in memory, `String` once kept), so that keeping one costs an
+//! allocation only when it is new.
+
+pub mod access;
+pub mod attribution;
+pub mod identity;
+pub mod object;
+pub mod time;
+pub mod verdict;
+
+pub use access::{
+    AccessEvent, Client, Credential, Operation, Outcome, Principal, Target, Tls, TlsVersion,
+};
+pub use attribution::{
+    AccessPath, Attribution, Confidence, Method, PrincipalKind, UnattributedReason,
+};
+pub use identity::{Ec2Instance, StsSession};
+pub use object::{ObjectCounts, ObjectStatus};
+pub use time::{TimeSpan, UtcMicros};
+pub use verdict::{Dataset, Severity, Verdict, Violation};

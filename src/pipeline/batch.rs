@@ -1,0 +1,293 @@
+//! A batch: the objects of one commit, in the order of the listing.
+//!
+//! Objects gather until there are enough; then copies are dropped, every access
+//! is decided with all identity facts known by then, and the rows are encoded.
+//! Nothing of a batch is visible before its commit, and nothing of it is
+//! forgotten before: a commit that lost against another writer is prepared anew.
+
+use super::decide::Decider;
+use super::process::Processed;
+use super::report::Report;
+use crate::identity::IdentityIndex;
+use crate::lake::columns::{Column, schema};
+use crate::lake::data_file::{EncodedFile, FileWriter};
+use crate::lake::error::LakeError;
+use crate::lake::fact_tables::LogObject;
+use crate::lake::ledger::{CopyFilter, Ledger, Seen};
+use crate::lake::s3_access::{DecidedAccess, RowSource, UNREPEATED, columns};
+use crate::lake::store::LakeBatch;
+use crate::model::time::date_text;
+use crate::model::{ObjectStatus, UtcMicros, Verdict};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+/// Rows of one data file at most: more go into several, encoded side by side.
+const FILE_ROWS_MAX: usize = 128 * 1024;
+
+/// Why a batch is committed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitTrigger {
+    /// It holds as many bytes as one commit may.
+    Bytes,
+    Objects,
+    /// Its first object has waited long enough.
+    Interval,
+    /// Nothing more will come.
+    Drained,
+}
+
+/// A row to be: its log, its place there, its decision.
+#[derive(Clone, Copy)]
+struct Row {
+    log: u32,
+    place: u32,
+    decision: u32,
+}
+
+/// What a batch becomes.
+pub struct Prepared {
+    pub lake_batch: LakeBatch,
+    /// What the closing summary will count once the commit stands.
+    pub report: Report,
+}
+
+/// What rows are decided with.
+pub struct Context<'c> {
+    pub decider: &'c mut Decider,
+    pub index: &'c IdentityIndex,
+    pub ledger: &'c Ledger,
+    pub copies: &'c mut CopyFilter,
+    pub threads: usize,
+    pub now: UtcMicros,
+}
+
+/// Decides and encodes a batch.
+///
+/// # Errors
+/// When rows cannot be encoded, which would be a defect.
+pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, LakeError> {
+    let Context { decider, index, ledger, copies, threads, now } = context;
+    let mut log_objects = Vec::with_capacity(logs.len());
+    let mut rows: Vec<Option<Row>> = Vec::new();
+    let first_row = copies.next_row();
+    let mut batch_ledger = Ledger::default();
+    let mut lake_batch = LakeBatch::default();
+    let mut deciding = decider.batch(index);
+    for (log, processed) in logs.iter().enumerate() {
+        let mut object = log_object(processed, now);
+        let committed = object.status == ObjectStatus::Committed;
+        let content = processed.sha256.filter(|_| committed && object.counts.records > 0);
+        if let Some(hash) = content {
+            if ledger.has_content(&hash) || batch_ledger.has_content(&hash) {
+                object.status = ObjectStatus::Duplicate;
+                object.reason = Some("same_bytes: an object of these bytes is committed".to_owned());
+                object.counts.duplicates = object.counts.s3_events;
+                log_objects.push(object);
+                continue;
+            }
+            batch_ledger.note(&object.uri, None, None, Some(&hash));
+        }
+        let accesses = &processed.log.accesses;
+        deciding.decide(accesses, |place, decision| {
+            let Some(id) = accesses.copy_of(place) else { return };
+            match copies.check(&id) {
+                Seen::Copy => {
+                    object.counts.duplicates += 1;
+                    return;
+                }
+                Seen::RicherTwin { row } => {
+                    let twin = row
+                        .checked_sub(first_row)
+                        .and_then(|row| rows.get_mut(usize::try_from(row).ok()?));
+                    if let Some(twin) = twin.and_then(Option::take) {
+                        let counts = if twin.log as usize == log {
+                            Some(&mut object.counts)
+                        } else {
+                            log_objects
+                                .get_mut(twin.log as usize)
+                                .map(|object: &mut LogObject| &mut object.counts)
+                        };
+                        if let Some(counts) = counts {
+                            counts.rows_written -= 1;
+                            counts.duplicates += 1;
+                        }
+                    }
+                }
+                Seen::New => {}
+            }
+            object.counts.rows_written += 1;
+            rows.push(Some(Row {
+                log: u32::try_from(log).unwrap_or(u32::MAX),
+                place: u32::try_from(place).unwrap_or(u32::MAX),
+                decision,
+            }));
+        });
+        lake_batch.sts_sessions.extend(processed.log.sts_sessions.iter().cloned());
+        lake_batch.ec2_instances.extend(processed.log.ec2_instances.iter().cloned());
+        log_objects.push(object);
+    }
+    drop(deciding);
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
+    let mut report = Report::default();
+    for object in &log_objects {
+        report.count_object(object);
+    }
+    for row in &rows {
+        if let Some(decision) = decider.decision(row.decision) {
+            report.count_row(row.decision, decision);
+        }
+    }
+    report.close_batch(decider);
+    report.sts_sessions = lake_batch.sts_sessions.len() as u64;
+    report.ec2_instances = lake_batch.ec2_instances.len() as u64;
+    lake_batch.access_files = encode(logs, &rows, decider, threads, now)?;
+    // Still unreadable since an earlier scan: that is known already.
+    log_objects.retain(|object| {
+        object.etag.is_some() || !ledger.has_object(&object.uri, None, None)
+    });
+    lake_batch.log_objects = log_objects;
+    Ok(Prepared { lake_batch, report })
+}
+
+fn log_object(processed: &Processed, now: UtcMicros) -> LogObject {
+    let object = &processed.object;
+    LogObject {
+        uri: object.uri.clone(),
+        version_id: None,
+        // An object that could not be read is tried again by the next scan.
+        etag: object.etag.clone().filter(|_| object.unreadable.is_none()),
+        kind: processed.kind,
+        status: processed.status,
+        reason: processed.reason.clone(),
+        compressed_bytes: object.bytes,
+        raw_bytes: processed.raw_bytes,
+        sha256: processed.sha256,
+        counts: processed.counts(),
+        rejects: processed
+            .log
+            .rejects
+            .iter()
+            .map(|reject| (reject.record_index, reject.reason.as_str()))
+            .collect(),
+        first_event_time: processed.log.first_event_time,
+        last_event_time: processed.log.last_event_time,
+        fetched_at: processed.fetched_at,
+        committed_at: now,
+    }
+}
+
+/// Encodes the rows, one file for each date and verdict (several for many rows).
+fn encode(
+    logs: &[Processed],
+    rows: &[Row],
+    decider: &Decider,
+    threads: usize,
+    now: UtcMicros,
+) -> Result<Vec<EncodedFile>, LakeError> {
+    let mut partitions: BTreeMap<(i32, Verdict), Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        let at = logs
+            .get(row.log as usize)
+            .and_then(|processed| processed.log.accesses.event_time(row.place as usize));
+        let decision = decider.decision(row.decision);
+        if let (Some(at), Some(decision)) = (at, decision) {
+            partitions
+                .entry((at.date(), decision.judgement.verdict))
+                .or_default()
+                .push(*row);
+        }
+    }
+    let shards: Vec<((i32, Verdict), &[Row])> = partitions
+        .iter()
+        .flat_map(|(partition, rows)| rows.chunks(FILE_ROWS_MAX).map(|rows| (*partition, rows)))
+        .collect();
+    let sources: Vec<RowSource> = logs
+        .iter()
+        .map(|processed| RowSource {
+            uri: processed.object.uri.clone(),
+            etag: processed.object.etag.clone(),
+        })
+        .collect();
+    let encoder = Encoder { logs, sources: &sources, decider, now };
+    let next = Mutex::new(shards.into_iter());
+    let files = Mutex::new(Vec::new());
+    let work = || -> Result<(), LakeError> {
+        let columns = columns();
+        let writer = FileWriter::new(schema(&columns), &UNREPEATED, &["event_time"]);
+        loop {
+            let shard = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((partition, rows)) = shard else { return Ok(()) };
+            let file = encoder.encode(&writer, &columns, partition, rows)?;
+            files.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+        }
+    };
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut outcome = work();
+        for helper in helpers {
+            outcome = outcome.and(helper.join().unwrap_or_else(|_| {
+                Err(LakeError::encode("s3_access", "an encoding thread failed"))
+            }));
+        }
+        outcome
+    })?;
+    let mut files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
+    files.sort_by(|a, b| (&a.folder, a.event_times).cmp(&(&b.folder, b.event_times)));
+    Ok(files)
+}
+
+struct Encoder<'e> {
+    logs: &'e [Processed],
+    sources: &'e [RowSource],
+    decider: &'e Decider,
+    now: UtcMicros,
+}
+
+impl<'e> Encoder<'e> {
+    fn encode(
+        &self,
+        writer: &FileWriter,
+        columns: &[Column<DecidedAccess<'e>>],
+        (date, verdict): (i32, Verdict),
+        rows: &[Row],
+    ) -> Result<EncodedFile, LakeError> {
+        let mut rows = rows.iter();
+        let mut times: Option<(UtcMicros, UtcMicros)> = None;
+        let encoded = writer.encode(columns, |block, most| {
+            block.extend(rows.by_ref().take(most).filter_map(|row| self.decided(row)));
+            for decided in block.iter() {
+                let at = decided.access.event_time;
+                let (first, last) = times.unwrap_or((at, at));
+                times = Some((first.min(at), last.max(at)));
+            }
+        });
+        let (bytes, rows) = encoded.map_err(|error| LakeError::encode("s3_access", error))?;
+        let (date, verdict) = (date_text(date), verdict.as_str());
+        Ok(EncodedFile {
+            bytes,
+            rows,
+            folder: format!("event_date={date}/verdict={verdict}/"),
+            partition_values: vec![("event_date", date), ("verdict", verdict.to_owned())],
+            event_times: times,
+        })
+    }
+
+    fn decided(&self, row: &Row) -> Option<DecidedAccess<'e>> {
+        let accesses = &self.logs.get(row.log as usize)?.log.accesses;
+        let decision = self.decider.decision(row.decision)?;
+        let policy = self.decider.policy();
+        Some(DecidedAccess {
+            access: accesses.get(row.place as usize)?,
+            credential: decision.credential,
+            attribution: &decision.attribution,
+            dataset: decision.dataset.and_then(|dataset| policy.dataset(dataset)),
+            verdict: decision.judgement.verdict,
+            violations: &decision.judgement.violations,
+            policy_version: policy.version(),
+            source: self.sources.get(row.log as usize)?,
+            source_index: accesses.source_index(row.place as usize)?,
+            decided_at: self.now,
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! Decides each access of a batch: who it was, and whether it was allowed.
+//!
+//! The decisions themselves are the pure functions of `identity` and `policy`;
+//! here they are made once for each distinct combination of what they depend
+//! on. A batch of 200,000 accesses has some hundreds of combinations, and a
+//! Cedar decision costs as much as 500 rows.
+//!
+//! INVARIANT (same answer): a decision is reused only for an access that is
+//! equal in everything `attribute_within` and `Policy::judge` name as inputs; a
+//! test compares with deciding each access anew.
+
+use crate::identity::{
+    IdentityIndex, attribute_within, credential, depends_on_object_key,
+};
+use crate::model::{
+    AccessEvent, Attribution, Client, Credential, Outcome, Principal, Target, TimeSpan, UtcMicros,
+};
+use crate::policy::{Judgement, Policy, session_age_hours};
+use crate::trail::AccessLog;
+use crate::trail::access_log::GroupIds;
+use hashbrown::HashMap;
+use indexmap::IndexSet;
+use std::hash::Hash;
+use std::sync::Arc;
+
+type FastSet<T> = IndexSet<T, foldhash::fast::FixedState>;
+type FastMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
+/// Distinct values kept before everything is forgotten and learned anew.
+///
+/// Some 100 MB at the very most; a day of a large trail stays far below.
+const DISTINCT_MAX: usize = 60_000;
+
+/// A decision, shared by every access it was made for.
+pub struct Decision {
+    pub credential: Credential,
+    pub attribution: Arc<Attribution>,
+    pub judgement: Arc<Judgement>,
+    pub dataset: Option<u32>,
+}
+
+/// What an attribution depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct WhoKey {
+    principal: u32,
+    client: u32,
+    target: u32,
+    presigned: bool,
+}
+
+/// What a judgement depends on, beside what the policy reads of single events.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct MayKey {
+    who: WhoKey,
+    attribution: u32,
+    event_name: u32,
+    sse: u32,
+    kms_key_arn: u32,
+    outcome: Outcome,
+    dataset: Option<u32>,
+    session_age_hours: Option<u32>,
+    /// Number of the distinct tuple of the per-event inputs that are read.
+    read: u32,
+}
+
+/// Makes and remembers decisions under one policy.
+pub struct Decider {
+    policy: Arc<Policy>,
+    principals: FastSet<Principal>,
+    clients: FastSet<Client>,
+    targets: FastSet<Target>,
+    names: FastSet<String>,
+    read: FastSet<[Option<String>; 5]>,
+    attributions: FastSet<Arc<Attribution>>,
+    may: FastMap<MayKey, u32>,
+    decisions: Vec<Decision>,
+}
+
+/// Numbers of a log's groups among all distinct ones.
+struct Numbers {
+    principals: Vec<u32>,
+    clients: Vec<u32>,
+    targets: Vec<u32>,
+    names: Vec<u32>,
+}
+
+const NONE: u32 = u32::MAX;
+
+fn number<T: Hash + Eq + Clone>(set: &mut FastSet<T>, value: &T) -> u32 {
+    let index = match set.get_index_of(value) {
+        Some(index) => index,
+        None => set.insert_full(value.clone()).0,
+    };
+    u32::try_from(index).unwrap_or(NONE)
+}
+
+fn pick(numbers: &[u32], local: u32) -> u32 {
+    numbers.get(local as usize).copied().unwrap_or(NONE)
+}
+
+/// The decisions of one batch: attributions hold for its identity index only.
+pub struct BatchDecider<'d> {
+    decider: &'d mut Decider,
+    index: &'d IdentityIndex,
+    who: FastMap<WhoKey, Vec<(TimeSpan, u32)>>,
+}
+
+impl Decider {
+    pub fn new(policy: Arc<Policy>) -> Decider {
+        Decider {
+            policy,
+            principals: FastSet::default(),
+            clients: FastSet::default(),
+            targets: FastSet::default(),
+            names: FastSet::default(),
+            read: FastSet::default(),
+            attributions: FastSet::default(),
+            may: FastMap::default(),
+            decisions: Vec::new(),
+        }
+    }
+
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// The decision of that number.
+    pub fn decision(&self, number: u32) -> Option<&Decision> {
+        self.decisions.get(number as usize)
+    }
+
+    /// Begins a batch with what is known of identities by now.
+    pub fn batch<'d>(&'d mut self, index: &'d IdentityIndex) -> BatchDecider<'d> {
+        let distinct = self.principals.len()
+            + self.clients.len()
+            + self.targets.len()
+            + self.names.len()
+            + self.read.len()
+            + self.attributions.len()
+            + self.decisions.len();
+        if distinct > DISTINCT_MAX {
+            *self = Decider::new(self.policy.clone());
+        }
+        BatchDecider {
+            decider: self,
+            index,
+            who: FastMap::default(),
+        }
+    }
+}
+
+impl BatchDecider<'_> {
+    /// Decides every access of a log, in order; `show` gets the place of each
+    /// and the number of its decision.
+    pub fn decide(&mut self, log: &AccessLog, mut show: impl FnMut(usize, u32)) {
+        let numbers = Numbers {
+            principals: log.principals().map(|p| number(&mut self.decider.principals, p)).collect(),
+            clients: log.clients().map(|c| number(&mut self.decider.clients, c)).collect(),
+            targets: log.targets().map(|t| number(&mut self.decider.targets, t)).collect(),
+            names: log.names().map(|n| number(&mut self.decider.names, n)).collect(),
+        };
+        for place in 0..log.len() {
+            if let (Some(access), Some(groups)) = (log.get(place), log.groups(place)) {
+                show(place, self.decide_one(&access, groups, &numbers));
+            }
+        }
+    }
+
+    fn decide_one(&mut self, access: &AccessEvent<'_>, groups: GroupIds, numbers: &Numbers) -> u32 {
+        let who = WhoKey {
+            principal: pick(&numbers.principals, groups.principal),
+            client: pick(&numbers.clients, groups.client),
+            target: pick(&numbers.targets, groups.target),
+            presigned: access.presigned,
+        };
+        let attribution = self.attribution(access, who);
+        let policy = &self.decider.policy;
+        let location = access.object_key.or(access.list_prefix);
+        let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
+        let key = MayKey {
+            who,
+            attribution,
+            event_name: pick(&numbers.names, groups.event_name),
+            sse: pick(&numbers.names, groups.sse),
+            kms_key_arn: pick(&numbers.names, groups.kms_key_arn),
+            outcome: access.outcome,
+            dataset,
+            session_age_hours: session_age_hours(access),
+            read: self.read_inputs(access),
+        };
+        if let Some(number) = self.decider.may.get(&key) {
+            return *number;
+        }
+        let number = self.judge(access, &key);
+        self.decider.may.insert(key, number);
+        number
+    }
+
+    fn attribution(&mut self, access: &AccessEvent<'_>, who: WhoKey) -> u32 {
+        let at: UtcMicros = access.event_time;
+        let known = self.who.entry(who).or_default();
+        if let Some((_, number)) = known.iter().find(|(span, _)| span.contains(at)) {
+            return *number;
+        }
+        let (attribution, span) = attribute_within(access, self.index);
+        let number = number(&mut self.decider.attributions, &Arc::new(attribution));
+        if !depends_on_object_key(access, self.index) {
+            known.push((span, number));
+        }
+        number
+    }
+
+    /// Numbers the per-event inputs that the policy reads; one number for all
+    /// accesses where it reads none.
+    fn read_inputs(&mut self, access: &AccessEvent<'_>) -> u32 {
+        let reads = self.decider.policy.reads();
+        if reads.is_none() {
+            return NONE;
+        }
+        let input = |read: bool, text: Option<&str>| text.filter(|_| read).map(str::to_owned);
+        let inputs = [
+            input(reads.object_key, access.object_key),
+            input(reads.list_prefix, access.list_prefix),
+            input(reads.version_id, access.version_id),
+            input(reads.copy_source, access.copy_source),
+            input(reads.error_code, access.error_code),
+        ];
+        number(&mut self.decider.read, &inputs)
+    }
+
+    fn judge(&mut self, access: &AccessEvent<'_>, key: &MayKey) -> u32 {
+        let attribution = self
+            .decider
+            .attributions
+            .get_index(key.attribution as usize)
+            .cloned()
+            .unwrap_or_default();
+        let credential = credential(access.principal);
+        let judgement = self
+            .decider
+            .policy
+            .judge(access, &attribution, credential, key.dataset);
+        self.decider.decisions.push(Decision {
+            credential,
+            attribution,
+            judgement: Arc::new(judgement),
+            dataset: key.dataset,
+        });
+        u32::try_from(self.decider.decisions.len() - 1).unwrap_or(NONE)
+    }
+}

@@ -1,0 +1,13 @@
+//! Motion: where decisions and the world meet. Layer 4.
+//!
+//! [`source`] lists objects, [`budget`] bounds what is in flight, [`process`]
+//! makes accesses of an object, [`decide`] asks identity and policy, [`batch`]
+//! makes rows of accesses, [`scan`] runs them all, [`report`] counts.
+
+pub mod batch;
+pub mod budget;
+pub mod decide;
+pub mod process;
+pub mod report;
+pub mod scan;
+pub mod source;

@@ -1,0 +1,319 @@
+//! Runs a scan: listing, workers, committer, each in its own place.
+//!
+//! ```text
+//! listing -> (reserve) -> workers -> committer: gather, prepare, commit
+//! ```
+//! One thread lists and reserves memory in order; a worker for each core turns
+//! objects into accesses; the committer puts them back in order, gathers a batch,
+//! and commits it while the workers go on.
+//!
+//! INVARIANT (nothing forgotten): an object is in exactly one place, and the
+//! next scan sees in the lake which ones were committed. A scan killed at any
+//! instant is continued by running it again.
+
+use super::batch::{CommitTrigger, Context, Prepared, prepare};
+use super::budget::{ByteBudget, Reservation};
+use super::decide::Decider;
+use super::process::{Processed, Processor, bytes_expected};
+use super::report::Report;
+use super::source::{LocalListing, SourceObject, SourceTotals};
+use crate::identity::{IdentityIndex, IdentitySettings};
+use crate::lake::delta::CommitOutcome;
+use crate::lake::fact_tables::{PolicyVersionFile, hex};
+use crate::lake::ledger::{CopyFilter, Ledger};
+use crate::lake::{Lake, LakeError, facts};
+use crate::model::{ObjectStatus, UtcMicros};
+use crate::policy::Policy;
+use crate::trail::inflate::sha256;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Limits of a scan.
+#[derive(Clone, Debug)]
+pub struct ScanLimits {
+    /// Bytes of objects, and of what was made of them, held at any time.
+    pub in_flight_bytes_max: u64,
+    /// Bytes of gathered accesses that start a commit.
+    pub commit_bytes: u64,
+    /// Objects that start a commit: each is a row of the ledger.
+    pub commit_objects: usize,
+    pub commit_interval: Duration,
+    pub threads: usize,
+}
+
+impl ScanLimits {
+    /// Defaults for that many cores.
+    ///
+    /// 144 MiB in flight, a quarter of it a commit: with the buffers of two
+    /// workers and the encoder a scan stays below 400 MB.
+    pub fn for_cores(threads: usize) -> ScanLimits {
+        ScanLimits {
+            in_flight_bytes_max: 144 * 1024 * 1024,
+            commit_bytes: 36 * 1024 * 1024,
+            commit_objects: 20_000,
+            commit_interval: Duration::from_secs(60),
+            threads: threads.max(1),
+        }
+    }
+}
+
+/// What a scan needs to be told.
+pub struct ScanJob {
+    pub listing: LocalListing,
+    pub policy: Arc<Policy>,
+    pub identity: IdentitySettings,
+    pub limits: ScanLimits,
+    /// The clock.
+    pub now: fn() -> UtcMicros,
+}
+
+/// Watches a scan, for its progress bar.
+pub trait Progress: Send + Sync {
+    fn starts(&self, totals: SourceTotals);
+    /// An object was read, or passed over because the lake has it.
+    fn object(&self, bytes: u64);
+    fn committed(&self, rows: u64);
+}
+
+/// What travels from the listing to the workers.
+struct Assigned {
+    seq: u64,
+    object: SourceObject,
+    reservation: Reservation,
+}
+
+/// Scans the sources into the lake.
+///
+/// # Errors
+/// When the lake cannot be read or written; what was committed until then stays.
+pub async fn scan(
+    lake: &mut Lake,
+    job: ScanJob,
+    progress: Arc<dyn Progress>,
+) -> Result<Report, LakeError> {
+    let ScanJob { listing, policy, identity, limits, now } = job;
+    record_policy(lake, &policy, now()).await?;
+    let (sessions, instances) = facts::read_identity(lake).await?;
+    let mut committer = Committer {
+        decider: Decider::new(policy),
+        index: Some(IdentityIndex::new(identity).with(sessions, instances)),
+        ledger: Arc::new(Mutex::new(facts::read_ledger(lake).await?)),
+        copies: facts::read_copies(lake).await?,
+        report: Report::default(),
+        limits: limits.clone(),
+        now,
+        progress: progress.clone(),
+    };
+    progress.starts(listing.totals);
+    let (assign, assigned) = sync_channel::<Assigned>(limits.threads);
+    let (done, processed) = mpsc::channel::<Processed>(limits.threads * 4);
+    let ledger = committer.ledger.clone();
+    let lister = {
+        let (limits, progress) = (limits.clone(), progress.clone());
+        tokio::task::spawn_blocking(move || list(listing, &ledger, &limits, &assign, &*progress))
+    };
+    let assigned = Arc::new(Mutex::new(assigned));
+    for _ in 0..limits.threads {
+        let (assigned, done, progress) = (assigned.clone(), done.clone(), progress.clone());
+        tokio::task::spawn_blocking(move || work(&assigned, &done, &*progress, now));
+    }
+    // The workers hold the only senders now: the channel ends when they do.
+    drop((done, assigned));
+    let outcome = committer.run(lake, processed).await;
+    let known = lister.await.unwrap_or(0);
+    outcome?;
+    let mut report = committer.report;
+    report.objects_known = known;
+    Ok(report)
+}
+
+async fn record_policy(lake: &mut Lake, policy: &Policy, now: UtcMicros) -> Result<(), LakeError> {
+    let files = policy
+        .files()
+        .iter()
+        .map(|file| PolicyVersionFile {
+            policy_version: policy.version().to_owned(),
+            file: file.name.clone(),
+            sha256: hex(&sha256(file.text.as_bytes())),
+            text: file.text.clone(),
+            first_used_at: now,
+        })
+        .collect();
+    lake.record_policy(files, now).await
+}
+
+/// Hands out what the lake does not have yet; returns how many it has.
+fn list(
+    listing: LocalListing,
+    ledger: &Mutex<Ledger>,
+    limits: &ScanLimits,
+    assign: &SyncSender<Assigned>,
+    progress: &dyn Progress,
+) -> u64 {
+    let budget = ByteBudget::new(limits.in_flight_bytes_max);
+    let reservation_max = limits.in_flight_bytes_max.saturating_sub(limits.commit_bytes);
+    let (mut seq, mut known) = (0, 0);
+    listing.each(|object| {
+        let etag = object.etag.as_deref();
+        let in_lake = ledger
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .has_object(&object.uri, None, etag);
+        if in_lake {
+            known += 1;
+            progress.object(object.bytes);
+            return true;
+        }
+        let reservation = budget.reserve(bytes_expected(&object).min(reservation_max));
+        let sent = assign.send(Assigned { seq, object, reservation });
+        seq += 1;
+        // Nobody listens once the committer has failed.
+        sent.is_ok()
+    });
+    known
+}
+
+fn work(
+    assigned: &Mutex<Receiver<Assigned>>,
+    done: &mpsc::Sender<Processed>,
+    progress: &dyn Progress,
+    now: fn() -> UtcMicros,
+) {
+    let mut processor = Processor::default();
+    loop {
+        let next = assigned.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Assigned { seq, object, reservation }) = next else { return };
+        let bytes = object.bytes;
+        let processed = processor.process(seq, object, reservation, now());
+        progress.object(bytes);
+        if done.blocking_send(processed).is_err() {
+            return;
+        }
+    }
+}
+
+struct Committer {
+    decider: Decider,
+    /// Taken and put back around each extension: built, swapped, not mutated.
+    index: Option<IdentityIndex>,
+    ledger: Arc<Mutex<Ledger>>,
+    copies: CopyFilter,
+    report: Report,
+    limits: ScanLimits,
+    now: fn() -> UtcMicros,
+    progress: Arc<dyn Progress>,
+}
+
+impl Committer {
+    /// Gathers batches in the order of the listing and commits them.
+    async fn run(
+        &mut self,
+        lake: &mut Lake,
+        mut processed: mpsc::Receiver<Processed>,
+    ) -> Result<(), LakeError> {
+        let mut early: BTreeMap<u64, Processed> = BTreeMap::new();
+        let mut next_seq = 0;
+        let mut batch: Vec<Processed> = Vec::new();
+        let mut bytes = 0;
+        let mut since = Instant::now();
+        loop {
+            let wait = self.limits.commit_interval.saturating_sub(since.elapsed());
+            let received = tokio::time::timeout(wait, processed.recv()).await;
+            let mut trigger = match received {
+                Ok(Some(done)) => {
+                    early.insert(done.seq, done);
+                    None
+                }
+                Ok(None) => Some(CommitTrigger::Drained),
+                Err(_) => Some(CommitTrigger::Interval),
+            };
+            while let Some(done) = early.remove(&next_seq) {
+                next_seq += 1;
+                bytes += done.reservation.bytes();
+                batch.push(done);
+                if bytes >= self.limits.commit_bytes {
+                    trigger = trigger.or(Some(CommitTrigger::Bytes));
+                } else if batch.len() >= self.limits.commit_objects {
+                    trigger = trigger.or(Some(CommitTrigger::Objects));
+                }
+                if trigger.is_some_and(|t| t != CommitTrigger::Drained) {
+                    break;
+                }
+            }
+            let Some(trigger) = trigger else { continue };
+            tracing::debug!(?trigger, objects = batch.len(), bytes, "commit");
+            if !batch.is_empty() {
+                self.commit(lake, std::mem::take(&mut batch)).await?;
+                bytes = 0;
+            }
+            since = Instant::now();
+            if trigger == CommitTrigger::Drained {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Prepares and commits a batch, again after each lost race.
+    async fn commit(&mut self, lake: &mut Lake, mut batch: Vec<Processed>) -> Result<(), LakeError> {
+        self.learn(&mut batch);
+        while !batch.is_empty() {
+            let now = (self.now)();
+            let Prepared { lake_batch, mut report } = self.prepare(&batch, now)?;
+            let noted: Vec<_> = lake_batch
+                .log_objects
+                .iter()
+                .map(|o| {
+                    let read = o.status == ObjectStatus::Committed && o.counts.records > 0;
+                    (o.uri.clone(), o.etag.clone(), o.sha256.filter(|_| read))
+                })
+                .collect();
+            match lake.commit(lake_batch, now).await? {
+                CommitOutcome::Committed { .. } => {
+                    let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+                    for (uri, etag, content) in &noted {
+                        ledger.note(uri, None, etag.as_deref(), content.as_ref());
+                    }
+                    report.commits = 1;
+                    self.progress.committed(report.counts.rows_written);
+                    self.report.add(report);
+                    return Ok(());
+                }
+                CommitOutcome::Conflict { version } => {
+                    tracing::info!(version, "another writer committed first; preparing the batch anew");
+                    let ledger = facts::read_ledger(lake).await?;
+                    self.copies = facts::read_copies(lake).await?;
+                    batch.retain(|done| {
+                        !ledger.has_object(&done.object.uri, None, done.object.etag.as_deref())
+                    });
+                    *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the batch's identity facts to what is known.
+    fn learn(&mut self, batch: &mut [Processed]) {
+        let sessions = batch.iter().flat_map(|done| done.log.sts_sessions.iter().cloned()).collect();
+        let instances = batch.iter().flat_map(|done| done.log.ec2_instances.iter().cloned()).collect();
+        self.index = self.index.take().map(|index| index.with(sessions, instances));
+    }
+
+    fn prepare(&mut self, batch: &[Processed], now: UtcMicros) -> Result<Prepared, LakeError> {
+        let ledger = self.ledger.clone();
+        let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = self.index.get_or_insert_with(|| IdentityIndex::new(IdentitySettings::default()));
+        let context = Context {
+            decider: &mut self.decider,
+            index,
+            ledger: &ledger,
+            copies: &mut self.copies,
+            threads: self.limits.threads,
+            now,
+        };
+        tokio::task::block_in_place(|| prepare(batch, context))
+    }
+}

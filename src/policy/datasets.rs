@@ -1,0 +1,267 @@
+//! Finds the dataset that a location belongs to.
+//!
+//! `datasets.toml` names datasets and their locations:
+//!
+//! ```toml
+//! [[dataset]]
+//! name = "payroll"
+//! sensitivity = "restricted"
+//! owner = "hr@example.com"
+//! locations = ["s3://lake/payroll/"]
+//! ```
+//!
+//! A location is a path: it holds what lies at or below it, segment by segment,
+//! so `s3://lake/pay` does not hold `s3://lake/payroll/x`. Of nested locations
+//! the longest wins.
+//!
+//! INVARIANT (no allocation): finding a dataset is done for every event and looks
+//! only at slices of the key; its cost grows with the depth of the key and not
+//! with the number of locations.
+
+use super::error::{PolicyError, line_of};
+use crate::model::Dataset;
+use hashbrown::HashMap;
+use serde::Deserialize;
+use toml::Spanned;
+
+/// The datasets, in the order of the file, and their locations.
+#[derive(Debug, Default)]
+pub(super) struct Datasets {
+    list: Vec<Dataset>,
+    /// Path below the bucket (no slash at its end, "" for all of it) to index, by bucket.
+    buckets: HashMap<String, HashMap<String, u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    dataset: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: Spanned<String>,
+    sensitivity: Option<String>,
+    owner: Option<String>,
+    locations: Vec<Spanned<String>>,
+}
+
+impl Datasets {
+    /// Reads `datasets.toml`.
+    pub(super) fn parse(file: &str, text: &str) -> Result<Datasets, PolicyError> {
+        let fault = |offset: usize, message: String| PolicyError::Datasets {
+            file: file.to_owned(),
+            line: line_of(text, offset),
+            message,
+        };
+        let parsed: File = toml::from_str(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            // The parser lists what it expected on further lines.
+            let message = error.message().replace('\n', "; ");
+            fault(
+                offset,
+                format!("{message}; see the example in the documentation of datasets.toml"),
+            )
+        })?;
+        let mut datasets = Datasets::default();
+        for entry in parsed.dataset {
+            let index = u32::try_from(datasets.list.len())
+                .map_err(|_| fault(entry.name.span().start, "too many datasets".to_owned()))?;
+            let name = entry.name.get_ref();
+            if name.is_empty() {
+                let message = "the dataset has an empty `name`; give it one".to_owned();
+                return Err(fault(entry.name.span().start, message));
+            }
+            if datasets.list.iter().any(|other| other.name == *name) {
+                let message = format!(
+                    "dataset `{name}` is defined twice; merge their locations or rename one"
+                );
+                return Err(fault(entry.name.span().start, message));
+            }
+            for location in &entry.locations {
+                datasets
+                    .add_location(location.get_ref(), name, index)
+                    .map_err(|message| fault(location.span().start, message))?;
+            }
+            datasets.list.push(Dataset {
+                name: entry.name.into_inner(),
+                sensitivity: entry.sensitivity,
+                owner: entry.owner,
+            });
+        }
+        Ok(datasets)
+    }
+
+    fn add_location(&mut self, text: &str, name: &str, index: u32) -> Result<(), String> {
+        let (bucket, path) = parse_location(text).ok_or_else(|| {
+            format!(
+                "`{text}` is no location; write it like `s3://bucket/prefix/`, without wildcards"
+            )
+        })?;
+        let paths = self.buckets.entry(bucket.to_owned()).or_default();
+        match paths.insert(path.to_owned(), index) {
+            Some(other) if other != index => {
+                let other = self.get(other).map_or("", |other| other.name.as_str());
+                Err(format!(
+                    "location `{text}` of dataset `{name}` already belongs to dataset `{other}`; remove one of the two"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn get(&self, index: u32) -> Option<&Dataset> {
+        self.list.get(usize::try_from(index).ok()?)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().map(|dataset| dataset.name.as_str())
+    }
+
+    /// Finds the dataset with the longest location that holds the key.
+    pub(super) fn find(&self, bucket: &str, key: Option<&str>) -> Option<u32> {
+        let paths = self.buckets.get(bucket)?;
+        let mut path = key.unwrap_or("");
+        loop {
+            if let Some(&index) = paths.get(path) {
+                return Some(index);
+            }
+            if path.is_empty() {
+                return None;
+            }
+            path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        }
+    }
+}
+
+/// Splits a location into bucket and path; Spark writes `s3a` and `s3n` for `s3`.
+fn parse_location(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    if !["s3", "s3a", "s3n"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        return None;
+    }
+    let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let sound = !bucket.is_empty() && !text.contains(['*', '?']);
+    sound.then(|| (bucket, path.strip_suffix('/').unwrap_or(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    const NESTED: &str = r#"
+        [[dataset]]
+        name = "lake"
+        locations = ["s3://lake/", "s3://other"]
+
+        [[dataset]]
+        name = "payroll"
+        sensitivity = "restricted"
+        owner = "hr@example.com"
+        locations = ["s3a://lake/hr/payroll/", "S3N://vault/pay"]
+
+        [[dataset]]
+        name = "empty"
+        locations = []
+    "#;
+
+    #[track_caller]
+    fn check(text: &str, expect: Expect) {
+        let error = Datasets::parse("datasets.toml", text).unwrap_err();
+        expect.assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn the_longest_location_on_whole_segments_wins() {
+        let datasets = Datasets::parse("datasets.toml", NESTED).unwrap();
+        let find = |bucket: &str, key: Option<&str>| {
+            let index = datasets.find(bucket, key)?;
+            Some(datasets.get(index)?.name.clone())
+        };
+        for (bucket, key, name) in [
+            ("lake", Some("hr/payroll/2026/x.parquet"), Some("payroll")),
+            ("lake", Some("hr/payroll/"), Some("payroll")),
+            ("lake", Some("hr/payroll"), Some("payroll")),
+            ("lake", Some("hr/payroll2/x"), Some("lake")),
+            ("lake", Some("hr/"), Some("lake")),
+            ("lake", Some(""), Some("lake")),
+            ("lake", None, Some("lake")),
+            ("lake", Some("//hr"), Some("lake")),
+            ("other", Some("a"), Some("lake")),
+            ("vault", Some("pay/x"), Some("payroll")),
+            ("vault", Some("payroll/x"), None),
+            ("vault", None, None),
+            ("nowhere", Some("hr/payroll/x"), None),
+        ] {
+            assert_eq!(find(bucket, key).as_deref(), name, "{bucket} {key:?}");
+        }
+    }
+
+    #[test]
+    fn a_location_has_one_dataset() {
+        check(
+            r#"
+[[dataset]]
+name = "a"
+locations = ["s3://lake/x/"]
+[[dataset]]
+name = "b"
+locations = [
+  "s3://lake/y/",
+  "s3a://lake/x",
+]
+"#,
+            expect![
+                "policy file `datasets.toml`, line 9: location `s3a://lake/x` of dataset `b` already belongs to dataset `a`; remove one of the two"
+            ],
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        check(
+            "[[dataset]]\nname = \"a\"\nsensitivty = \"x\"\nlocations = []\n",
+            expect![
+                "policy file `datasets.toml`, line 3: unknown field `sensitivty`, expected one of `name`, `sensitivity`, `owner`, `locations`; see the example in the documentation of datasets.toml"
+            ],
+        );
+    }
+
+    #[test]
+    fn a_dataset_has_a_name_of_its_own() {
+        check(
+            "[[dataset]]\nname = \"a\"\nlocations = []\n[[dataset]]\nname = \"a\"\nlocations = []\n",
+            expect![
+                "policy file `datasets.toml`, line 5: dataset `a` is defined twice; merge their locations or rename one"
+            ],
+        );
+        check(
+            "[[dataset]]\nlocations = []\n",
+            expect![
+                "policy file `datasets.toml`, line 1: missing field `name`; see the example in the documentation of datasets.toml"
+            ],
+        );
+    }
+
+    #[test]
+    fn a_location_is_an_s3_prefix_without_wildcards() {
+        check(
+            "[[dataset]]\nname = \"a\"\nlocations = [\"s3://lake/*.csv\"]\n",
+            expect![
+                "policy file `datasets.toml`, line 3: `s3://lake/*.csv` is no location; write it like `s3://bucket/prefix/`, without wildcards"
+            ],
+        );
+        check(
+            "[[dataset]]\nname = \"a\"\nlocations = [\"/mnt/lake\"]\n",
+            expect![
+                "policy file `datasets.toml`, line 3: `/mnt/lake` is no location; write it like `s3://bucket/prefix/`, without wildcards"
+            ],
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! May they: judges an access by the organisation's policy. Layer 2, pure.
+//!
+//! 1. `loaded` takes the files of a policy and makes a [`Policy`] of them, with
+//!    a version that stands in every row it judged.
+//! 2. `datasets` names the dataset of a location, for every event.
+//! 3. `rules` reads Cedar: annotations, and strict validation against
+//!    `schema.cedarschema`; `reads` tells what per-event inputs they can see.
+//! 4. `request` puts an access into Cedar's terms, with `vocabulary` for its
+//!    names, `network` for the place it came from, `settings` for what is known.
+//! 5. `judge` asks Cedar for every candidate and words the answer.
+//!
+//! Policy means "should this workload touch this data". It is not IAM: whether
+//! AWS allowed the request is its outcome, and one of the inputs.
+//!
+//! INVARIANT (same key, same answer): a judgement follows from the cache key that
+//! [`Policy::judge`] names, so that callers may keep it. A property test holds it.
+
+mod datasets;
+mod error;
+mod judge;
+mod loaded;
+mod network;
+mod reads;
+mod request;
+mod rules;
+mod settings;
+mod vocabulary;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::PolicyError;
+pub use judge::Judgement;
+pub use loaded::{Policy, PolicyFile, STARTER};
+pub use reads::Reads;
+pub use request::session_age_hours;
+pub use rules::{DEFAULT_DENY, Effect, RuleInfo, SCHEMA};
+pub use settings::PolicySettings;
+pub use vocabulary::known_events;

@@ -1,0 +1,338 @@
+//! Reads Cedar files into rules: annotations checked, types checked.
+//!
+//! Strict validation is what makes a verdict trustworthy: a rule that asks for
+//! an attribute that does not exist would otherwise fail on every access, and
+//! one that can never match would never say no.
+
+use super::error::{PolicyError, line_of};
+use super::loaded::PolicyFile;
+use super::reads::Reads;
+use crate::model::Severity;
+use cedar_policy::ffi::DetailedError;
+use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// bricktrail's own Cedar schema; every policy is validated against it.
+pub const SCHEMA: &str = include_str!("schema.cedarschema");
+
+/// The rule of the violation of an access that no `permit` allows.
+pub const DEFAULT_DENY: &str = "default-deny";
+
+/// The rule of an access that could not be put to Cedar at all.
+pub(super) const EVALUATION: &str = "evaluation";
+
+/// What a rule says about one of the accesses it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Permit,
+    Forbid,
+}
+
+/// A rule of the loaded policy, as its annotations describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleInfo {
+    /// The `@id`.
+    pub id: Arc<str>,
+    /// The `@severity`; medium where there is none.
+    pub severity: Severity,
+    /// The `@control`, for example `CC6.1`.
+    pub control: Option<Arc<str>>,
+    /// The `@reason`; the id where there is none.
+    pub reason: Arc<str>,
+    pub effect: Effect,
+    /// The name of the file that holds it.
+    pub file: String,
+    /// The line in that file where it begins.
+    pub line: usize,
+}
+
+/// All rules, and Cedar's form of them.
+pub(super) struct Rules {
+    pub set: PolicySet,
+    /// In the order of the files and their lines.
+    pub list: Vec<RuleInfo>,
+    pub reads: Reads,
+}
+
+impl Rules {
+    /// Reads and checks the Cedar files.
+    pub(super) fn parse<'a>(
+        files: impl Iterator<Item = &'a PolicyFile>,
+        datasets: &[&str],
+    ) -> Result<Rules, PolicyError> {
+        let mut rules = Rules {
+            set: PolicySet::new(),
+            list: Vec::new(),
+            reads: Reads::default(),
+        };
+        let mut texts = BTreeMap::new();
+        for file in files {
+            rules.add_file(file, datasets)?;
+            texts.insert(file.name.as_str(), file.text.as_str());
+        }
+        if rules.list.is_empty() {
+            let message = "no rule in any *.cedar file, so that every access would be out of \
+                           policy; add one, or leave out the policy to use the built-in one";
+            return Err(PolicyError::Files {
+                message: message.to_owned(),
+            });
+        }
+        rules.validate(&texts)?;
+        Ok(rules)
+    }
+
+    fn add_file(&mut self, file: &PolicyFile, datasets: &[&str]) -> Result<(), PolicyError> {
+        let set: PolicySet = file.text.parse().map_err(|errors| syntax(file, &errors))?;
+        let starts = statement_starts(&file.text);
+        if let Some(template) = set.templates().next() {
+            return Err(PolicyError::Syntax {
+                file: file.name.clone(),
+                line: line_of_statement(template.id(), &starts, &file.text),
+                message: "templates (`?principal`, `?resource`) are not supported; name the \
+                          entity or leave the scope open"
+                    .to_owned(),
+            });
+        }
+        let mut policies: Vec<(usize, &cedar_policy::Policy)> = set
+            .policies()
+            .map(|policy| (line_of_statement(policy.id(), &starts, &file.text), policy))
+            .collect();
+        policies.sort_by_key(|(line, policy)| (*line, statement_index(policy.id())));
+        for (line, policy) in policies {
+            let fault = |message: String| PolicyError::Annotation {
+                file: file.name.clone(),
+                line,
+                message,
+            };
+            let rule = self.describe(policy, &file.name, line).map_err(fault)?;
+            let policy = policy.new_id(PolicyId::new(&rule.id));
+            check_datasets(&policy, datasets).map_err(|message| PolicyError::Schema {
+                file: file.name.clone(),
+                line,
+                rule: rule.id.to_string(),
+                message,
+            })?;
+            let json = policy.to_json().map_err(|error| fault(error.to_string()))?;
+            self.reads.add_policy(&json);
+            self.set
+                .add(policy)
+                .map_err(|error| fault(error.to_string()))?;
+            self.list.push(rule);
+        }
+        Ok(())
+    }
+
+    /// Reads the annotations of a rule.
+    fn describe(
+        &self,
+        policy: &cedar_policy::Policy,
+        file: &str,
+        line: usize,
+    ) -> Result<RuleInfo, String> {
+        let annotation = |name: &str| policy.annotation(name).filter(|text| !text.is_empty());
+        let Some(id) = annotation("id") else {
+            return Err("the rule has no @id; add `@id(\"a-name\")` above it".to_owned());
+        };
+        if [DEFAULT_DENY, EVALUATION].contains(&id) {
+            return Err(format!("`@id(\"{id}\")` is reserved; choose another name"));
+        }
+        if let Some(other) = self.list.iter().find(|rule| &*rule.id == id) {
+            return Err(format!(
+                "`@id(\"{id}\")` is already taken in `{}`, line {}; rename one of the two",
+                other.file, other.line
+            ));
+        }
+        let severity = match policy.annotation("severity") {
+            None => Severity::Medium,
+            Some(text) => Severity::parse(text).ok_or_else(|| {
+                format!(
+                    "rule `{id}` has `@severity(\"{text}\")`; write low, medium, high or critical"
+                )
+            })?,
+        };
+        Ok(RuleInfo {
+            id: id.into(),
+            severity,
+            control: annotation("control").map(Arc::from),
+            reason: annotation("reason").unwrap_or(id).into(),
+            effect: match policy.effect() {
+                cedar_policy::Effect::Permit => Effect::Permit,
+                cedar_policy::Effect::Forbid => Effect::Forbid,
+            },
+            file: file.to_owned(),
+            line,
+        })
+    }
+
+    fn validate(&self, texts: &BTreeMap<&str, &str>) -> Result<(), PolicyError> {
+        let result = Validator::new(schema()?).validate(&self.set, ValidationMode::Strict);
+        let errors = result
+            .validation_errors()
+            .map(|error| self.place_fault(error.policy_id(), &DetailedError::from(error), texts));
+        let warnings = result
+            .validation_warnings()
+            .filter(|warning| is_fault(warning))
+            .map(|warning| {
+                self.place_fault(warning.policy_id(), &DetailedError::from(warning), texts)
+            });
+        // Found in no order; the first in the files is told, the same each time.
+        // An error before a warning: an unknown action also makes a rule impossible.
+        let first = errors.min().or_else(|| warnings.min());
+        match first {
+            None => Ok(()),
+            Some((file, line, message, rule)) => Err(PolicyError::Schema {
+                file,
+                line,
+                rule,
+                message,
+            }),
+        }
+    }
+
+    /// Tells file, line, message and rule of what the validator found.
+    fn place_fault(
+        &self,
+        id: &PolicyId,
+        error: &DetailedError,
+        texts: &BTreeMap<&str, &str>,
+    ) -> (String, usize, String, String) {
+        let id: &str = id.as_ref();
+        let (file, start) = self
+            .list
+            .iter()
+            .find(|rule| &*rule.id == id)
+            .map_or(("", 1), |rule| (rule.file.as_str(), rule.line));
+        let text = texts.get(file).copied().unwrap_or("");
+        let line = match error.source_locations.first() {
+            Some(label) => line_of(text, label.loc.start),
+            None => start,
+        };
+        let message = message(error);
+        // The rule is named by ours.
+        let message = message
+            .strip_prefix(&format!("for policy `{id}`, "))
+            .unwrap_or(&message);
+        (file.to_owned(), line, message.to_owned(), id.to_owned())
+    }
+}
+
+/// Whether a warning of the validator is a fault to us: a rule that never
+/// matches is a mistake and, if it forbids, a silent gap; text that shows in
+/// another order than it is read can hide one.
+fn is_fault(warning: &ValidationWarning) -> bool {
+    matches!(
+        warning,
+        ValidationWarning::ImpossiblePolicy(_)
+            | ValidationWarning::InvalidActionApplication(_)
+            | ValidationWarning::BidiCharsInString(_)
+            | ValidationWarning::BidiCharsInIdentifier(_)
+    )
+}
+
+/// Returns the parsed schema.
+pub(super) fn schema() -> Result<Schema, PolicyError> {
+    match Schema::from_cedarschema_str(SCHEMA) {
+        Ok((schema, _)) => Ok(schema),
+        Err(error) => Err(PolicyError::BuiltIn {
+            message: message(&DetailedError::from(&error)),
+        }),
+    }
+}
+
+/// A dataset that a rule names but `datasets.toml` does not is a rule that
+/// silently never matches.
+fn check_datasets(policy: &cedar_policy::Policy, datasets: &[&str]) -> Result<(), String> {
+    for entity in policy.entity_literals() {
+        let name: &str = entity.id().unescaped();
+        if entity.type_name().to_string() == "Dataset" && !datasets.contains(&name) {
+            return Err(format!(
+                "dataset `{name}` is not in datasets.toml; add it there or correct the name"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn syntax(file: &PolicyFile, errors: &cedar_policy::ParseErrors) -> PolicyError {
+    let error = DetailedError::from(errors);
+    let offset = error
+        .source_locations
+        .first()
+        .map_or(0, |label| label.loc.start);
+    PolicyError::Syntax {
+        file: file.name.clone(),
+        line: line_of(&file.text, offset),
+        message: message(&error),
+    }
+}
+
+/// Cedar's message with its advice, on one line.
+fn message(error: &DetailedError) -> String {
+    let mut message = error.message.clone();
+    for label in error
+        .source_locations
+        .iter()
+        .filter_map(|label| label.label.as_ref())
+    {
+        message.push_str(", ");
+        message.push_str(label);
+    }
+    if let Some(help) = &error.help {
+        message.push_str("; ");
+        message.push_str(help);
+    }
+    if error.message.contains("policy is impossible") {
+        message.push_str("; correct its scope or its conditions, or remove it");
+    }
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Cedar names the statements of a file `policy0`, `policy1`, … in their order.
+fn statement_index(id: &PolicyId) -> usize {
+    let id: &str = id.as_ref();
+    id.strip_prefix("policy")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
+}
+
+fn line_of_statement(id: &PolicyId, starts: &[usize], text: &str) -> usize {
+    let start = starts.get(statement_index(id)).copied().unwrap_or(0);
+    line_of(text, start)
+}
+
+/// Where each statement begins, in bytes. A statement ends with `;`, which
+/// otherwise occurs only in texts and comments.
+fn statement_starts(text: &str) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut between = true;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '/' if chars.peek().is_some_and(|&(_, next)| next == '/') => {
+                while chars.next_if(|&(_, c)| c != '\n').is_some() {}
+                continue;
+            }
+            '"' => loop {
+                match chars.next() {
+                    Some((_, '\\')) => {
+                        chars.next();
+                    }
+                    Some((_, '"')) | None => break,
+                    Some(_) => {}
+                }
+            },
+            ';' => {
+                between = true;
+                continue;
+            }
+            c if c.is_whitespace() => continue,
+            _ => {}
+        }
+        if between {
+            starts.push(at);
+            between = false;
+        }
+    }
+    starts
+}

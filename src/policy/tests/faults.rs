@@ -1,0 +1,226 @@
+//! What cannot be used is refused, with file, line and remedy; what cannot be
+//! evaluated is never an allow.
+
+use super::*;
+use crate::policy::PolicyError;
+use expect_test::{Expect, expect};
+
+#[track_caller]
+fn refused(text: &str, expect: Expect) {
+    check(vec![file("a.cedar", text)], expect);
+}
+
+#[track_caller]
+fn check(files: Vec<PolicyFile>, expect: Expect) {
+    let error: PolicyError = Policy::parse(files, &PolicySettings::default())
+        .err()
+        .unwrap();
+    expect.assert_eq(&error.to_string());
+}
+
+const ANY: &str = "@id(\"any\") permit (principal, action, resource);\n";
+
+#[test]
+fn a_parse_error_names_its_line() {
+    refused(
+        "@id(\"a\")\npermit (principal, action, resource)\nwhen { context.presigned = true };\n",
+        expect![
+            "policy file `a.cedar`, line 3: '=' is not a valid operator in Cedar; try using '==' instead"
+        ],
+    );
+    refused(
+        "@id(\"a\")\npermit (principal, action, resource)\n",
+        expect![
+            "policy file `a.cedar`, line 2: unexpected end of input, expected `;` or identifier"
+        ],
+    );
+}
+
+#[test]
+fn an_attribute_that_the_schema_lacks_is_an_error() {
+    refused(
+        "@id(\"a\")\npermit (principal, action, resource)\nwhen {\n  context.pre_signed };\n",
+        expect![[
+            r#"policy file `a.cedar`, line 4, rule `a`: attribute `pre_signed` in context for Action::"AbortMultipartUpload" not found; did you mean `presigned`?"#
+        ]],
+    );
+}
+
+#[test]
+fn an_attribute_that_may_be_missing_must_be_asked_for_first() {
+    refused(
+        "@id(\"a\")\nforbid (principal, action, resource)\nwhen { context.tls == \"none\" };\n",
+        expect![[
+            r#"policy file `a.cedar`, line 3, rule `a`: unable to guarantee safety of access to optional attribute `tls` in context for Action::"AbortMultipartUpload"; try testing for the attribute's presence with `context has tls && ..`"#
+        ]],
+    );
+}
+
+#[test]
+fn an_unknown_action_is_an_error() {
+    refused(
+        "// a comment; with a semicolon\n@id(\"a\")\npermit (principal,\n  action == Action::\"GetObjects\", resource);\n",
+        expect![[
+            r#"policy file `a.cedar`, line 4, rule `a`: unrecognized action `Action::"GetObjects"`; did you mean `Action::"GetObject"`?"#
+        ]],
+    );
+}
+
+#[test]
+fn a_rule_that_never_matches_is_an_error() {
+    refused(
+        &format!(
+            "{ANY}\n@id(\"never\")\nforbid (principal, action == Action::\"GetObject\", resource is Bucket);\n"
+        ),
+        expect![
+            "policy file `a.cedar`, line 3, rule `never`: policy is impossible: the policy expression evaluates to false for all valid requests; correct its scope or its conditions, or remove it"
+        ],
+    );
+}
+
+#[test]
+fn every_rule_has_an_id_of_its_own() {
+    refused(
+        "@id(\"a\") permit (principal, action, resource);\n\n// next\n@reason(\"x; y\")\nforbid (principal, action, resource);\n",
+        expect![[
+            r#"policy file `a.cedar`, line 4: the rule has no @id; add `@id("a-name")` above it"#
+        ]],
+    );
+    check(
+        vec![
+            file("b.cedar", &format!("// b\n{ANY}")),
+            file("a.cedar", &format!("\n\n{ANY}")),
+        ],
+        expect![[
+            r#"policy file `b.cedar`, line 2: `@id("any")` is already taken in `a.cedar`, line 3; rename one of the two"#
+        ]],
+    );
+    refused(
+        "@id(\"default-deny\") permit (principal, action, resource);",
+        expect![[
+            r#"policy file `a.cedar`, line 1: `@id("default-deny")` is reserved; choose another name"#
+        ]],
+    );
+}
+
+#[test]
+fn a_severity_is_one_of_four() {
+    refused(
+        "@id(\"a\") @severity(\"severe\") permit (principal, action, resource);",
+        expect![[
+            r#"policy file `a.cedar`, line 1: rule `a` has `@severity("severe")`; write low, medium, high or critical"#
+        ]],
+    );
+}
+
+#[test]
+fn a_template_is_no_rule() {
+    refused(
+        &format!("{ANY}@id(\"a\")\npermit (principal == ?principal, action, resource);"),
+        expect![
+            "policy file `a.cedar`, line 2: templates (`?principal`, `?resource`) are not supported; name the entity or leave the scope open"
+        ],
+    );
+}
+
+#[test]
+fn a_dataset_that_is_not_defined_is_an_error() {
+    refused(
+        &format!("{ANY}@id(\"a\") forbid (principal, action, resource in Dataset::\"payrol\");"),
+        expect![
+            "policy file `a.cedar`, line 2, rule `a`: dataset `payrol` is not in datasets.toml; add it there or correct the name"
+        ],
+    );
+}
+
+#[test]
+fn a_file_that_would_go_unread_is_an_error() {
+    check(
+        vec![file("a.ceder", ANY)],
+        expect![
+            "policy file `a.ceder` is neither *.cedar, datasets.toml nor tests.toml; rename it, or move it out of the policy"
+        ],
+    );
+    check(
+        vec![file("a.cedar", ANY), file("a.cedar", ANY)],
+        expect!["policy file `a.cedar` was given twice; leave one out"],
+    );
+}
+
+#[test]
+fn a_policy_without_rules_is_an_error() {
+    check(
+        vec![file("datasets.toml", "")],
+        expect![
+            "no rule in any *.cedar file, so that every access would be out of policy; add one, or leave out the policy to use the built-in one"
+        ],
+    );
+}
+
+#[test]
+fn rules_without_severity_control_and_reason_get_their_defaults() {
+    let policy = policy(ANY);
+    let rules = policy.rules();
+    let [rule] = rules.as_slice() else { panic!() };
+    assert_eq!(rule.severity.as_str(), "medium");
+    assert_eq!(rule.control, None);
+    assert_eq!(&*rule.reason, "any");
+    assert_eq!((rule.file.as_str(), rule.line), ("test.cedar", 1));
+}
+
+/// Overflows for every session that is at least an hour old.
+const OVERFLOW: &str = "@id(\"overflow\") @severity(\"low\") @control(\"CC7.2\")
+forbid (principal, action, resource)
+when { context has session_age_hours && context.session_age_hours * 9223372036854775807 > 5 };\n";
+
+#[track_caller]
+fn fails(policy: &Policy, expect: Expect) {
+    let mut case = Case::default();
+    case.principal.session_issued_at = Some(at("2026-03-27T10:00:00Z"));
+    let judgement = case.judge(policy);
+    let mut text = render(&judgement);
+    for violation in &judgement.violations {
+        text.push('\n');
+        text.push_str(&violation.reason);
+    }
+    expect.assert_eq(&text);
+}
+
+#[test]
+fn a_rule_that_fails_to_evaluate_is_undetermined_beside_a_permit() {
+    fails(
+        &policy(&format!("{ANY}{OVERFLOW}")),
+        expect![[r#"
+        undetermined overflow(low)
+        evaluation failed: integer overflow while attempting to multiply the values `8` and `9223372036854775807`"#]],
+    );
+}
+
+#[test]
+fn a_rule_that_fails_to_evaluate_is_undetermined_beside_a_forbid() {
+    fails(
+        &policy(&format!(
+            "{OVERFLOW}@id(\"no\") forbid (principal, action, resource);"
+        )),
+        expect![[r#"
+            undetermined no(medium) overflow(low)
+            no
+            evaluation failed: integer overflow while attempting to multiply the values `8` and `9223372036854775807`"#]],
+    );
+}
+
+#[test]
+fn a_permit_that_fails_to_evaluate_is_undetermined() {
+    fails(
+        &policy(&OVERFLOW.replace("forbid", "permit")),
+        expect![[r#"
+        undetermined overflow(low)
+        evaluation failed: integer overflow while attempting to multiply the values `8` and `9223372036854775807`"#]],
+    );
+}
+
+#[test]
+fn the_same_rule_is_no_failure_where_it_does_not_overflow() {
+    let policy = policy(&format!("{ANY}{OVERFLOW}"));
+    expect!["in_policy"].assert_eq(&render(&Case::default().judge(&policy)));
+}

@@ -1,0 +1,228 @@
+//! Cedar's names for what bricktrail talks about: actions, groups, entity types.
+//!
+//! An event name that S3 is known to log is an action of that name, in the group
+//! of its operation. Any other name, for S3 keeps adding calls, is judged as its
+//! group: a rule on `Action::"write"` holds for writes that nobody has heard of.
+//!
+//! INVARIANT (by name): the action, and whether the resource is an object, a
+//! bucket or an account, follow from the event's name and operation alone.
+
+use super::error::PolicyError;
+use crate::model::Operation;
+use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid};
+use hashbrown::HashMap;
+use std::collections::HashSet;
+
+/// What a request is addressed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    Object,
+    Bucket,
+    Account,
+}
+
+/// Event names by operation and level (facts: S3 user guide, CloudTrail events).
+#[rustfmt::skip]
+const EVENTS: &[(Operation, Level, &[&str])] = &[
+    (Operation::Read, Level::Object, &["GetObject", "HeadObject", "SelectObjectContent", "GetObjectTorrent", "GetObjectAcl", "GetObjectAttributes", "GetObjectTagging", "GetObjectLegalHold", "GetObjectRetention", "GetObjectAnnotation", "ListObjectAnnotations"]),
+    (Operation::List, Level::Object, &["ListParts"]),
+    (Operation::Write, Level::Object, &["PutObject", "POST Object", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "CopyObject", "AbortMultipartUpload", "RestoreObject", "PutObjectTagging", "DeleteObjectTagging", "PutObjectAnnotation", "DeleteObjectAnnotation"]),
+    (Operation::Delete, Level::Object, &["DeleteObject"]),
+    (Operation::Permission, Level::Object, &["PutObjectAcl", "PutObjectLegalHold", "PutObjectRetention", "UpdateObjectEncryption"]),
+    (Operation::Other, Level::Object, &["InitiateReplication", "OPTIONS object", "Presign", "WriteGetObjectResponse"]),
+    (Operation::List, Level::Bucket, &["ListObjects", "ListObjectsV2", "ListObjectVersions", "HeadBucket"]),
+    (Operation::Delete, Level::Bucket, &["DeleteObjects"]),
+    (Operation::Permission, Level::Bucket, &["CreateBucket", "CreateBucketMetadataConfiguration", "CreateBucketMetadataTableConfiguration", "DeleteBucket", "DeleteBucketAnalyticsConfiguration", "DeleteBucketCors", "DeleteBucketEncryption", "DeleteBucketIntelligentTieringConfiguration", "DeleteBucketInventoryConfiguration", "DeleteBucketLifecycle", "DeleteBucketMetadataConfiguration", "DeleteBucketMetadataTableConfiguration", "DeleteBucketMetricsConfiguration", "DeleteBucketOwnershipControls", "DeleteBucketPolicy", "DeleteBucketPublicAccessBlock", "DeleteBucketReplication", "DeleteBucketTagging", "PutAccelerateConfiguration", "PutBucketAcl", "PutBucketAnalyticsConfiguration", "PutBucketCors", "PutBucketEncryption", "PutBucketIntelligentTieringConfiguration", "PutBucketInventoryConfiguration", "PutBucketLifecycle", "PutBucketLogging", "PutBucketMetricsConfiguration", "PutBucketNotification", "PutBucketObjectLockConfiguration", "PutBucketOwnershipControls", "PutBucketPolicy", "PutBucketPublicAccessBlock", "PutBucketReplication", "PutBucketRequestPayment", "PutBucketTagging", "PutBucketVersioning", "PutBucketWebsite", "UpdateBucketMetadataInventoryTableConfiguration", "UpdateBucketMetadataJournalTableConfiguration"]),
+    (Operation::Other, Level::Bucket, &["CreateSession", "GetAccelerateConfiguration", "GetBucketAcl", "GetBucketAnalyticsConfiguration", "GetBucketCors", "GetBucketEncryption", "GetBucketIntelligentTieringConfiguration", "GetBucketInventoryConfiguration", "GetBucketLifecycle", "GetBucketLocation", "GetBucketLogging", "GetBucketMetadataConfiguration", "GetBucketMetadataTableConfiguration", "GetBucketMetricsConfiguration", "GetBucketNotification", "GetBucketObjectLockConfiguration", "GetBucketOwnershipControls", "GetBucketPolicy", "GetBucketPolicyStatus", "GetBucketPublicAccessBlock", "GetBucketReplication", "GetBucketRequestPayment", "GetBucketTagging", "GetBucketVersioning", "GetBucketWebsite"]),
+    (Operation::Permission, Level::Account, &["PutAccountPublicAccessBlock", "DeleteAccountPublicAccessBlock"]),
+    (Operation::Other, Level::Account, &["GetAccountPublicAccessBlock", "ListAccessPoints", "ListBuckets"]),
+];
+
+/// Returns every event name that the schema has an action for, with its operation.
+pub fn known_events() -> impl Iterator<Item = (&'static str, Operation)> {
+    EVENTS
+        .iter()
+        .flat_map(|&(operation, _, names)| names.iter().map(move |&name| (name, operation)))
+}
+
+/// An action as a request and its store of entities need it.
+#[derive(Clone)]
+pub(super) struct Action {
+    pub level: Level,
+    pub uid: EntityUid,
+    /// The action with its group above it.
+    pub entity: Entity,
+}
+
+/// Every name that a request can need, made once.
+pub(super) struct Vocabulary {
+    user: EntityTypeName,
+    service_principal: EntityTypeName,
+    aws_identity: EntityTypeName,
+    unattributed: EntityTypeName,
+    account: EntityTypeName,
+    bucket: EntityTypeName,
+    object: EntityTypeName,
+    dataset: EntityTypeName,
+    actions: HashMap<&'static str, Action>,
+    /// The groups, for events that have no action of their own.
+    groups: HashMap<&'static str, Action>,
+}
+
+impl Vocabulary {
+    pub(super) fn new() -> Result<Vocabulary, PolicyError> {
+        let action_type = type_name("Action")?;
+        let action_uid = |name: &str| uid(&action_type, name);
+        let mut actions = HashMap::new();
+        for &(operation, level, names) in EVENTS {
+            let group = action_uid(operation.as_str());
+            for &name in names {
+                let uid = action_uid(name);
+                let parents = HashSet::from([group.clone()]);
+                let entity = Entity::new_no_attrs(uid.clone(), parents);
+                actions.insert(name, Action { level, uid, entity });
+            }
+        }
+        let groups = Operation::ALL
+            .into_iter()
+            .map(|operation| {
+                let uid = action_uid(operation.as_str());
+                let entity = Entity::new_no_attrs(uid.clone(), HashSet::new());
+                let level = Level::Bucket;
+                (operation.as_str(), Action { level, uid, entity })
+            })
+            .collect();
+        Ok(Vocabulary {
+            user: type_name("User")?,
+            service_principal: type_name("ServicePrincipal")?,
+            aws_identity: type_name("AwsIdentity")?,
+            unattributed: type_name("Unattributed")?,
+            account: type_name("Account")?,
+            bucket: type_name("Bucket")?,
+            object: type_name("Object")?,
+            dataset: type_name("Dataset")?,
+            actions,
+            groups,
+        })
+    }
+
+    /// Returns the action of an event: its own, else its group's; `None` never
+    /// happens, as every operation is a group.
+    pub(super) fn action(&self, event_name: &str, operation: Operation) -> Option<Action> {
+        if let Some(action) = self.actions.get(event_name) {
+            return Some(action.clone());
+        }
+        let group = self.groups.get(operation.as_str())?;
+        Some(Action {
+            level: level_by_name(event_name),
+            ..group.clone()
+        })
+    }
+
+    pub(super) fn user(&self, email: &str) -> EntityUid {
+        uid(&self.user, email)
+    }
+
+    pub(super) fn service_principal(&self, application_id: &str) -> EntityUid {
+        uid(&self.service_principal, application_id)
+    }
+
+    pub(super) fn aws_identity(&self, name: &str) -> EntityUid {
+        uid(&self.aws_identity, name)
+    }
+
+    pub(super) fn unattributed(&self) -> EntityUid {
+        uid(&self.unattributed, "unknown")
+    }
+
+    pub(super) fn account(&self, account_id: &str) -> EntityUid {
+        uid(&self.account, account_id)
+    }
+
+    pub(super) fn bucket(&self, name: &str) -> EntityUid {
+        uid(&self.bucket, name)
+    }
+
+    /// An object by bucket and key; with "" for a key that no policy reads.
+    pub(super) fn object(&self, bucket: &str, key: &str) -> EntityUid {
+        uid(&self.object, &format!("s3://{bucket}/{key}"))
+    }
+
+    pub(super) fn dataset(&self, name: &str) -> EntityUid {
+        uid(&self.dataset, name)
+    }
+}
+
+/// What an event of a name that is not in the table is addressed to.
+fn level_by_name(event_name: &str) -> Level {
+    if event_name.contains("Object") && !event_name.starts_with("List") {
+        Level::Object
+    } else if event_name.contains("Account") {
+        Level::Account
+    } else {
+        Level::Bucket
+    }
+}
+
+fn uid(type_name: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(id))
+}
+
+fn type_name(name: &str) -> Result<EntityTypeName, PolicyError> {
+    name.parse()
+        .map_err(|error: cedar_policy::ParseErrors| PolicyError::BuiltIn {
+            message: error.to_string(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::rules::schema;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_table_of_events_and_the_schema_have_the_same_actions_in_the_same_groups() {
+        let schema = schema().unwrap();
+        let in_schema: BTreeSet<String> = schema
+            .action_entities()
+            .unwrap()
+            .iter()
+            .map(|action| action.uid().to_string())
+            .collect();
+        let vocabulary = Vocabulary::new().unwrap();
+        let in_table: BTreeSet<String> = vocabulary
+            .actions
+            .values()
+            .chain(vocabulary.groups.values())
+            .map(|action| action.uid.to_string())
+            .collect();
+        assert_eq!(in_table, in_schema);
+
+        let hierarchy = schema.action_entities().unwrap();
+        for (name, operation) in known_events() {
+            let action = vocabulary.action(name, Operation::Other).unwrap();
+            let group = vocabulary.groups.get(operation.as_str()).unwrap();
+            assert!(hierarchy.is_ancestor_of(&group.uid, &action.uid), "{name}");
+            let resources: Vec<String> = schema
+                .resources_for_action(&action.uid)
+                .unwrap()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(resources, [format!("{:?}", action.level)], "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_event_is_its_groups_action() {
+        let vocabulary = Vocabulary::new().unwrap();
+        let action = vocabulary.action("RenameObject", Operation::Write).unwrap();
+        assert_eq!(action.uid.to_string(), r#"Action::"write""#);
+        assert_eq!(action.level, Level::Object);
+        let action = vocabulary
+            .action("PutBucketCurfew", Operation::Permission)
+            .unwrap();
+        assert_eq!(action.uid.to_string(), r#"Action::"permission""#);
+        assert_eq!(action.level, Level::Bucket);
+    }
+}

@@ -1,0 +1,300 @@
+//! The S3 accesses of one log object, kept compactly until they are decided.
+//!
+//! A row can only be written once the session behind its key is known, and that
+//! may stand in an object that comes later. So accesses wait: their own text
+//! lies in one arena, what repeats (principal, client, target, short names)
+//! is kept once and referred to by number. About 250 bytes an event, against
+//! some 1,300 of its JSON.
+
+use super::event_id::CopyKey;
+use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, UtcMicros};
+use indexmap::IndexSet;
+
+/// A piece of the arena; `NONE` for an absent field.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    const NONE: Span = Span {
+        start: u32::MAX,
+        len: 0,
+    };
+}
+
+/// A number for an absent name.
+const NO_NAME: u32 = u32::MAX;
+const NO_COUNT: i64 = i64::MIN;
+
+/// One access, ready to be kept. Everything is borrowed from the log object.
+#[derive(Clone, Copy)]
+pub struct NewAccess<'a> {
+    pub event_id: &'a str,
+    pub event_time: UtcMicros,
+    pub event_name: Option<&'a str>,
+    pub operation: Operation,
+    pub outcome: Outcome,
+    pub error_code: Option<&'a str>,
+    pub error_message: Option<&'a str>,
+    pub object_key: Option<&'a str>,
+    pub list_prefix: Option<&'a str>,
+    pub version_id: Option<&'a str>,
+    pub copy_source: Option<&'a str>,
+    pub bytes_in: Option<i64>,
+    pub bytes_out: Option<i64>,
+    pub sse: Option<&'a str>,
+    pub kms_key_arn: Option<&'a str>,
+    pub presigned: bool,
+    pub request_id: Option<&'a str>,
+    pub shared_event_id: Option<&'a str>,
+    pub principal: Principal<&'a str>,
+    pub client: Client<&'a str>,
+    pub target: Target<&'a str>,
+    pub source_index: u32,
+    pub copy_key: CopyKey,
+}
+
+struct Row {
+    event_time: UtcMicros,
+    bytes_in: i64,
+    bytes_out: i64,
+    event_id: Span,
+    error_message: Span,
+    object_key: Span,
+    list_prefix: Span,
+    version_id: Span,
+    copy_source: Span,
+    request_id: Span,
+    shared_event_id: Span,
+    event_name: u32,
+    error_code: u32,
+    sse: u32,
+    kms_key_arn: u32,
+    principal: u32,
+    client: u32,
+    target: u32,
+    source_index: u32,
+    copy_key: CopyKey,
+    operation: Operation,
+    outcome: Outcome,
+    presigned: bool,
+}
+
+/// The numbers under which an access's repeated parts are kept: equal numbers
+/// within one log mean equal parts, so decisions can be reused by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupIds {
+    pub principal: u32,
+    pub client: u32,
+    pub target: u32,
+    pub event_name: u32,
+    pub sse: u32,
+    pub kms_key_arn: u32,
+}
+
+/// Accesses of one log object, in the order of its records.
+#[derive(Default)]
+pub struct AccessLog {
+    rows: Vec<Row>,
+    arena: String,
+    principals: IndexSet<Principal, foldhash::fast::FixedState>,
+    clients: IndexSet<Client, foldhash::fast::FixedState>,
+    targets: IndexSet<Target, foldhash::fast::FixedState>,
+    names: IndexSet<String, foldhash::fast::FixedState>,
+}
+
+impl AccessLog {
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Bytes held, to within the maps' own overhead.
+    pub fn bytes(&self) -> usize {
+        let groups = self.principals.len() + self.clients.len() + self.targets.len();
+        self.rows.capacity() * size_of::<Row>() + self.arena.capacity() + groups * 600
+    }
+
+    /// Gives back the room that was reserved and not used.
+    pub fn shrink(&mut self) {
+        self.rows.shrink_to_fit();
+        self.arena.shrink_to_fit();
+    }
+
+    pub fn push(&mut self, access: &NewAccess<'_>) {
+        let row = Row {
+            event_time: access.event_time,
+            bytes_in: access.bytes_in.unwrap_or(NO_COUNT),
+            bytes_out: access.bytes_out.unwrap_or(NO_COUNT),
+            event_id: self.keep(Some(access.event_id)),
+            error_message: self.keep(access.error_message),
+            object_key: self.keep(access.object_key),
+            list_prefix: self.keep(access.list_prefix),
+            version_id: self.keep(access.version_id),
+            copy_source: self.keep(access.copy_source),
+            request_id: self.keep(access.request_id),
+            shared_event_id: self.keep(access.shared_event_id),
+            event_name: self.name(access.event_name),
+            error_code: self.name(access.error_code),
+            sse: self.name(access.sse),
+            kms_key_arn: self.name(access.kms_key_arn),
+            principal: intern(&mut self.principals, &access.principal, |p| p.to_owned()),
+            client: intern(&mut self.clients, &access.client, |c| c.to_owned()),
+            target: intern(&mut self.targets, &access.target, |t| t.to_owned()),
+            source_index: access.source_index,
+            copy_key: access.copy_key,
+            operation: access.operation,
+            outcome: access.outcome,
+            presigned: access.presigned,
+        };
+        self.rows.push(row);
+    }
+
+    fn keep(&mut self, text: Option<&str>) -> Span {
+        let Some(text) = text else {
+            return Span::NONE;
+        };
+        // A log object is capped far below 4 GiB, so both fit.
+        let (Ok(start), Ok(len)) = (u32::try_from(self.arena.len()), u32::try_from(text.len()))
+        else {
+            return Span::NONE;
+        };
+        self.arena.push_str(text);
+        Span { start, len }
+    }
+
+    fn name(&mut self, text: Option<&str>) -> u32 {
+        let Some(text) = text else { return NO_NAME };
+        match self.names.get_index_of(text) {
+            Some(index) => u32::try_from(index).unwrap_or(NO_NAME),
+            None => u32::try_from(self.names.insert_full(text.to_owned()).0).unwrap_or(NO_NAME),
+        }
+    }
+
+    fn text(&self, span: Span) -> Option<&str> {
+        if span.start == u32::MAX {
+            return None;
+        }
+        let start = span.start as usize;
+        self.arena.get(start..start + span.len as usize)
+    }
+
+    fn named(&self, name: u32) -> Option<&str> {
+        self.names.get_index(name as usize).map(String::as_str)
+    }
+
+    /// The access at that place; `None` past the end.
+    pub fn get(&self, index: usize) -> Option<AccessEvent<'_>> {
+        let row = self.rows.get(index)?;
+        let count = |n: i64| (n != NO_COUNT).then_some(n);
+        Some(AccessEvent {
+            event_id: self.text(row.event_id).unwrap_or_default(),
+            event_time: row.event_time,
+            event_name: self.named(row.event_name).unwrap_or_default(),
+            operation: row.operation,
+            outcome: row.outcome,
+            error_code: self.named(row.error_code),
+            error_message: self.text(row.error_message),
+            object_key: self.text(row.object_key),
+            list_prefix: self.text(row.list_prefix),
+            version_id: self.text(row.version_id),
+            copy_source: self.text(row.copy_source),
+            bytes_in: count(row.bytes_in),
+            bytes_out: count(row.bytes_out),
+            sse: self.named(row.sse),
+            kms_key_arn: self.named(row.kms_key_arn),
+            presigned: row.presigned,
+            request_id: self.text(row.request_id),
+            shared_event_id: self.text(row.shared_event_id),
+            principal: self.principals.get_index(row.principal as usize)?,
+            client: self.clients.get_index(row.client as usize)?,
+            target: self.targets.get_index(row.target as usize)?,
+        })
+    }
+
+    /// What tells copies apart, without building the whole access.
+    pub fn copy_of(&self, index: usize) -> Option<CopyId<'_>> {
+        let row = self.rows.get(index)?;
+        let principal = self.principals.get_index(row.principal as usize)?;
+        Some(CopyId {
+            key: row.copy_key,
+            shared_event_id: self.text(row.shared_event_id),
+            event_name: self.named(row.event_name).unwrap_or_default(),
+            account_id: self
+                .targets
+                .get_index(row.target as usize)
+                .and_then(|target| target.aws_account_id.as_deref()),
+            richness: u8::from(principal.arn.is_some()) * 2
+                + u8::from(principal.access_key_id.is_some()),
+        })
+    }
+
+    pub fn event_time(&self, index: usize) -> Option<UtcMicros> {
+        self.rows.get(index).map(|row| row.event_time)
+    }
+
+    pub fn groups(&self, index: usize) -> Option<GroupIds> {
+        let row = self.rows.get(index)?;
+        Some(GroupIds {
+            principal: row.principal,
+            client: row.client,
+            target: row.target,
+            event_name: row.event_name,
+            sse: row.sse,
+            kms_key_arn: row.kms_key_arn,
+        })
+    }
+
+    /// The distinct principals, in the order of their numbers.
+    pub fn principals(&self) -> impl Iterator<Item = &Principal> {
+        self.principals.iter()
+    }
+
+    pub fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.clients.iter()
+    }
+
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter()
+    }
+
+    /// Event names, error codes, encryption kinds and keys.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.names.iter()
+    }
+
+    pub fn source_index(&self, index: usize) -> Option<u32> {
+        self.rows.get(index).map(|row| row.source_index)
+    }
+}
+
+/// What tells copies of one event apart.
+pub struct CopyId<'a> {
+    pub key: CopyKey,
+    pub shared_event_id: Option<&'a str>,
+    pub event_name: &'a str,
+    pub account_id: Option<&'a str>,
+    /// How much this copy says of the caller: an ARN, then an access key.
+    pub richness: u8,
+}
+
+fn intern<T, B>(
+    set: &mut IndexSet<T, foldhash::fast::FixedState>,
+    value: &B,
+    to_owned: impl Fn(&B) -> T,
+) -> u32
+where
+    T: std::hash::Hash + Eq,
+    B: std::hash::Hash + hashbrown::Equivalent<T>,
+{
+    let index = match set.get_index_of(value) {
+        Some(index) => index,
+        None => set.insert_full(to_owned(value)).0,
+    };
+    u32::try_from(index).unwrap_or(NO_NAME)
+}

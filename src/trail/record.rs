@@ -1,0 +1,518 @@
+//! Reads one CloudTrail record: routes it, and takes from it what the rows need.
+//!
+//! The record's members are looked at once; of the nested blocks only those of
+//! S3, STS and EC2 events are opened, and of these only the members that a
+//! column or a decision uses. Field names and their traps are CloudTrail's
+//! (user guide, record contents and userIdentity element; S3 user guide,
+//! CloudTrail events), checked on public real records.
+//!
+//! INVARIANT (tolerant): any member may be missing or of another type. Only
+//! what a row cannot be without makes a record bad: being an object, an event
+//! source, an event time, a known major version.
+//!
+//! Absent on purpose: the record's raw text. Request parameters can hold
+//! secrets and grow without bound; a row names its object, ETag and record
+//! index instead, where the signed original stands.
+
+use super::tape::Value;
+use crate::model::{Client, Operation, Outcome, Principal, Target, Tls, UtcMicros};
+
+/// What a record is to bricktrail.
+pub enum Record<'t, 'a> {
+    S3(Fields<'t, 'a>),
+    Sts(Fields<'t, 'a>),
+    Ec2(Fields<'t, 'a>),
+    /// Any other service's event; counted.
+    Other {
+        event_time: Option<UtcMicros>,
+    },
+    Bad(BadRecord),
+}
+
+/// Why a record cannot become a row or be counted as another service's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BadRecord {
+    NotAnObject,
+    NoEventSource,
+    NoEventTime,
+    /// A major version this program does not know; its fields may mean other things.
+    EventVersion,
+    /// Bytes between two records that are no JSON value.
+    InvalidJson,
+}
+
+impl BadRecord {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BadRecord::NotAnObject => "not_an_object",
+            BadRecord::NoEventSource => "no_event_source",
+            BadRecord::NoEventTime => "no_event_time",
+            BadRecord::EventVersion => "unknown_event_version",
+            BadRecord::InvalidJson => "invalid_json",
+        }
+    }
+}
+
+/// The members of a record, found but not yet read.
+#[derive(Clone, Copy, Default)]
+pub struct Fields<'t, 'a> {
+    pub event_time: UtcMicros,
+    pub event_name: Option<&'a str>,
+    pub event_id: Option<&'a str>,
+    version_minor: Option<u32>,
+    aws_region: Option<&'a str>,
+    source_ip: Option<&'a str>,
+    user_agent: Option<&'a str>,
+    pub error_code: Option<&'a str>,
+    pub error_message: Option<&'a str>,
+    pub request_id: Option<&'a str>,
+    pub recipient_account_id: Option<&'a str>,
+    pub shared_event_id: Option<&'a str>,
+    vpc_endpoint_id: Option<&'a str>,
+    user_identity: Option<Value<'t, 'a>>,
+    pub request_parameters: Option<Value<'t, 'a>>,
+    pub response_elements: Option<Value<'t, 'a>>,
+    additional: Option<Value<'t, 'a>>,
+    pub resources: Option<Value<'t, 'a>>,
+    tls_details: Option<Value<'t, 'a>>,
+}
+
+/// Reads and routes one record.
+pub fn read<'t, 'a>(record: Value<'t, 'a>) -> Record<'t, 'a> {
+    if !record.is_object() {
+        return Record::Bad(BadRecord::NotAnObject);
+    }
+    let mut f = Fields::default();
+    let (mut event_time, mut event_source, mut version) = (None, None, None);
+    let mut category = None;
+    for (key, value) in record.members() {
+        match key {
+            "eventVersion" => version = value.text(),
+            "userIdentity" => f.user_identity = Some(value),
+            "eventTime" => event_time = value.text(),
+            "eventSource" => event_source = value.text(),
+            "eventName" => f.event_name = value.text(),
+            "eventID" => f.event_id = value.text(),
+            "awsRegion" => f.aws_region = value.text(),
+            "sourceIPAddress" => f.source_ip = value.text(),
+            "userAgent" => f.user_agent = value.text(),
+            "errorCode" => f.error_code = value.text(),
+            "errorMessage" => f.error_message = value.text(),
+            "requestParameters" => f.request_parameters = Some(value),
+            "responseElements" => f.response_elements = Some(value),
+            "additionalEventData" => f.additional = Some(value),
+            "resources" => f.resources = Some(value),
+            "requestID" => f.request_id = value.text(),
+            "recipientAccountId" => f.recipient_account_id = value.text(),
+            "sharedEventID" => f.shared_event_id = value.text(),
+            "eventCategory" => category = value.text(),
+            "vpcEndpointId" => f.vpc_endpoint_id = value.text(),
+            "tlsDetails" => f.tls_details = Some(value),
+            _ => {}
+        }
+    }
+    let Some(event_source) = event_source else {
+        return Record::Bad(BadRecord::NoEventSource);
+    };
+    let time = event_time.and_then(UtcMicros::parse_iso);
+    let route: fn(Fields<'t, 'a>) -> Record<'t, 'a> = match event_source {
+        // Insights, summaries and VPC endpoint records carry the event source
+        // they speak of; they are no accesses.
+        _ if matches!(category, Some("Insight" | "Aggregated" | "NetworkActivity")) => {
+            return Record::Other { event_time: time };
+        }
+        "s3.amazonaws.com" | "s3express.amazonaws.com" | "s3-outposts.amazonaws.com" => Record::S3,
+        "sts.amazonaws.com" if is_issue(f.event_name) => Record::Sts,
+        "ec2.amazonaws.com" if is_instance_event(f.event_name) && f.error_code.is_none() => {
+            Record::Ec2
+        }
+        _ => return Record::Other { event_time: time },
+    };
+    let Some(time) = time else {
+        return Record::Bad(BadRecord::NoEventTime);
+    };
+    f.event_time = time;
+    // A new minor version only adds members (CloudTrail user guide); a new
+    // major one may rename them. Text that is no version at all says nothing.
+    let (major, minor) = version.map_or((None, None), |v| {
+        let mut parts = v.split('.').map(|part| part.parse::<u32>().ok());
+        (parts.next().flatten(), parts.next().flatten())
+    });
+    if major.is_some_and(|major| major != 1) {
+        return Record::Bad(BadRecord::EventVersion);
+    }
+    f.version_minor = minor;
+    route(f)
+}
+
+fn is_issue(event_name: Option<&str>) -> bool {
+    matches!(
+        event_name,
+        Some(
+            "AssumeRole"
+                | "AssumeRoleWithSAML"
+                | "AssumeRoleWithWebIdentity"
+                | "AssumeRoot"
+                | "GetSessionToken"
+                | "GetFederationToken"
+        )
+    )
+}
+
+fn is_instance_event(event_name: Option<&str>) -> bool {
+    matches!(
+        event_name,
+        Some("RunInstances" | "CreateFleet" | "CreateTags" | "DeleteTags" | "TerminateInstances")
+    )
+}
+
+impl<'a> Fields<'_, 'a> {
+    /// The principal as AWS saw it.
+    pub fn principal(&self) -> Principal<&'a str> {
+        let mut p = Principal::default();
+        let Some(identity) = self.user_identity else {
+            return p;
+        };
+        for (key, value) in identity.members() {
+            match key {
+                "type" => p.identity_type = value.text(),
+                "principalId" => p.principal_id = value.text(),
+                "arn" => p.arn = value.text(),
+                "accountId" => p.account_id = value.text(),
+                "accessKeyId" => p.access_key_id = value.text(),
+                "userName" => p.user_name = value.text(),
+                "invokedBy" => p.invoked_by = value.text(),
+                "sessionContext" => read_session_context(value, &mut p),
+                "inScopeOf" => {
+                    for (key, value) in value.members() {
+                        match key {
+                            "issuerType" => p.in_scope_issuer_type = value.text(),
+                            "credentialsIssuedTo" => p.in_scope_issued_to = value.text(),
+                            _ => {}
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        p.session_name = p.arn.and_then(session_name_of_arn).or_else(|| {
+            if p.identity_type == Some("AssumedRole") {
+                p.principal_id.and_then(|id| Some(id.split_once(':')?.1))
+            } else {
+                None
+            }
+        });
+        p
+    }
+
+    /// Where the request came from and how it was sent.
+    pub fn client(&self, principal: &Principal<&'a str>) -> Client<&'a str> {
+        let mut auth_method = None;
+        let (mut cipher, mut s3_data) = (false, false);
+        let mut vpc_endpoint_id = self.vpc_endpoint_id;
+        for (key, value) in self.additional.iter().flat_map(|v| v.members()) {
+            match key {
+                "AuthenticationMethod" => auth_method = value.text(),
+                "CipherSuite" => cipher = value.text().is_some(),
+                "bytesTransferredOut" => s3_data = true,
+                "vpcEndpointId" if vpc_endpoint_id.is_none() => vpc_endpoint_id = value.text(),
+                _ => {}
+            }
+        }
+        let version = self
+            .tls_details
+            .and_then(|tls| tls.get("tlsVersion"))
+            .and_then(Value::text);
+        let direct = principal.invoked_by.is_none()
+            && principal.identity_type != Some("AWSService")
+            && self
+                .source_ip
+                .is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_ok());
+        Client {
+            source_ip: self.source_ip,
+            user_agent: self.user_agent,
+            vpc_endpoint_id,
+            tls: Tls {
+                version,
+                plaintext: direct
+                    && s3_data
+                    && !cipher
+                    && version.is_none()
+                    && self.tls_details.is_none()
+                    && self.version_minor.is_some_and(|minor| minor >= 8),
+            },
+            auth_method,
+        }
+    }
+
+    /// `recipientAccountId`, region, and what the request addressed.
+    pub fn account_and_region(&self) -> Target<&'a str> {
+        Target {
+            aws_account_id: self.recipient_account_id,
+            aws_region: self.aws_region,
+            bucket: None,
+            bucket_account_id: None,
+        }
+    }
+
+    /// What the request and its answer say about objects and encryption.
+    pub fn s3_request(&self) -> S3Request<'a> {
+        let mut r = S3Request::default();
+        for (key, value) in self.request_parameters.iter().flat_map(|v| v.members()) {
+            read_parameter(key, value, &mut r);
+        }
+        let mut sse_applied = None;
+        for (key, value) in self.additional.iter().flat_map(|v| v.members()) {
+            match key {
+                "bytesTransferredIn" => r.bytes_in = value.integer(),
+                "bytesTransferredOut" => r.bytes_out = value.integer(),
+                "SSEApplied" => sse_applied = value.text(),
+                "AuthenticationMethod" => r.presigned = value.text() == Some("QueryString"),
+                _ => {}
+            }
+        }
+        let mut sse_answered = None;
+        for (key, value) in self.response_elements.iter().flat_map(|v| v.members()) {
+            match key {
+                "x-amz-server-side-encryption" => sse_answered = value.text_or_single(),
+                "x-amz-server-side-encryption-aws-kms-key-id" => {
+                    r.kms_key_arn = value.text_or_single().or(r.kms_key_arn);
+                }
+                "x-amz-server-side-encryption-customer-algorithm" => {
+                    r.customer_key = r.customer_key || value.text_or_single().is_some();
+                }
+                _ => {}
+            }
+        }
+        r.sse = sse_applied.or(sse_answered).or(r.sse).map(sse_name);
+        if r.sse.is_none() && r.customer_key {
+            r.sse = Some("SSE_C");
+        }
+        self.read_resources(&mut r);
+        r
+    }
+
+    fn read_resources(&self, r: &mut S3Request<'a>) {
+        for item in self.resources.iter().flat_map(|v| v.items()) {
+            let (mut kind, mut arn, mut account) = (None, None, None);
+            for (key, value) in item.members() {
+                match key {
+                    "type" => kind = value.text(),
+                    "ARN" | "ARNPrefix" | "arn" => arn = value.text(),
+                    "accountId" | "accountid" => account = value.text(),
+                    _ => {}
+                }
+            }
+            let place = arn.and_then(place_of_arn);
+            if kind.is_some_and(|kind| kind.ends_with("::Bucket"))
+                && let Some((bucket, _)) = place
+                && r.bucket.is_none_or(|named| named == bucket)
+            {
+                r.bucket_account_id = account;
+            }
+            if let Some((bucket, key)) = place {
+                r.bucket_from_resources = r.bucket_from_resources.or(Some(bucket));
+                if kind.is_some_and(|kind| kind.ends_with("::Object")) {
+                    r.key_from_resources = r.key_from_resources.or(key);
+                }
+            }
+        }
+    }
+
+    /// How AWS answered (facts: S3 and VPC endpoint codes of refusal).
+    pub fn outcome(&self) -> Outcome {
+        match self.error_code {
+            None => Outcome::Ok,
+            Some("AccessDenied" | "Client.UnauthorizedOperation" | "VpceAccessDenied") => {
+                Outcome::Denied
+            }
+            Some(_) => Outcome::Error,
+        }
+    }
+}
+
+fn read_session_context<'a>(context: Value<'_, 'a>, p: &mut Principal<&'a str>) {
+    for (key, value) in context.members() {
+        match key {
+            "attributes" => {
+                p.session_issued_at = value
+                    .get("creationDate")
+                    .and_then(Value::text)
+                    .and_then(UtcMicros::parse_iso);
+            }
+            "sessionIssuer" => {
+                for (key, value) in value.members() {
+                    match key {
+                        "arn" => p.session_issuer_arn = value.text(),
+                        "accountId" => p.session_issuer_account_id = value.text(),
+                        _ => {}
+                    }
+                }
+            }
+            "sourceIdentity" => p.source_identity = value.text(),
+            "ec2RoleDelivery" => p.ec2_role_delivery = value.text(),
+            _ => {}
+        }
+    }
+}
+
+/// What an S3 request named; bucket and key still by source.
+#[derive(Clone, Copy, Default)]
+pub struct S3Request<'a> {
+    pub bucket: Option<&'a str>,
+    pub key: Option<&'a str>,
+    pub list_prefix: Option<&'a str>,
+    pub version_id: Option<&'a str>,
+    pub copy_source: Option<&'a str>,
+    pub bytes_in: Option<i64>,
+    pub bytes_out: Option<i64>,
+    pub sse: Option<&'a str>,
+    pub kms_key_arn: Option<&'a str>,
+    pub presigned: bool,
+    pub bucket_account_id: Option<&'a str>,
+    bucket_from_resources: Option<&'a str>,
+    key_from_resources: Option<&'a str>,
+    customer_key: bool,
+}
+
+impl<'a> S3Request<'a> {
+    /// The bucket of the parameters; of `resources` where they were omitted.
+    pub fn bucket(&self) -> Option<&'a str> {
+        self.bucket.or(self.bucket_from_resources)
+    }
+
+    /// The object key, likewise.
+    pub fn object_key(&self) -> Option<&'a str> {
+        self.key.or(self.key_from_resources)
+    }
+}
+
+/// Parameter names are compared without case: Outposts writes `Key`, old
+/// records lower-case hosts.
+fn read_parameter<'a>(key: &str, value: Value<'_, 'a>, r: &mut S3Request<'a>) {
+    let is = |name: &str| key.eq_ignore_ascii_case(name);
+    match key.len() {
+        3 if is("key") => r.key = value.text_or_single(),
+        6 if is("prefix") => r.list_prefix = value.text_or_single(),
+        9 if is("versionId") => r.version_id = value.text_or_single(),
+        10 if is("bucketName") => r.bucket = value.text_or_single(),
+        17 if is("x-amz-copy-source") => r.copy_source = value.text_or_single(),
+        28 if is("x-amz-server-side-encryption") => r.sse = value.text_or_single(),
+        43 if is("x-amz-server-side-encryption-aws-kms-key-id") => {
+            r.kms_key_arn = value.text_or_single();
+        }
+        47 if is("x-amz-server-side-encryption-customer-algorithm") => {
+            r.customer_key = value.text_or_single().is_some();
+        }
+        _ => {}
+    }
+}
+
+/// One spelling for each kind of encryption, whichever side reported it; a
+/// value of another kind is kept as written.
+fn sse_name(text: &str) -> &str {
+    match text {
+        "SSE_S3" | "Default_SSE_S3" => "SSE_S3",
+        "SSE_KMS" | "Default_SSE_KMS" => "SSE_KMS",
+        "DSSE_KMS" | "Default_DSSE_KMS" => "DSSE_KMS",
+        "SSE_C" => "SSE_C",
+        _ if text.eq_ignore_ascii_case("AES256") => "SSE_S3",
+        _ if text.eq_ignore_ascii_case("aws:kms") => "SSE_KMS",
+        _ if text.eq_ignore_ascii_case("aws:kms:dsse") => "DSSE_KMS",
+        _ => text,
+    }
+}
+
+/// The session name of `arn:<partition>:sts::<account>:assumed-role/<role>/<session>`.
+fn session_name_of_arn(arn: &str) -> Option<&str> {
+    let resource = arn.splitn(6, ':').nth(5)?;
+    let (_, session) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
+    (!session.is_empty()).then_some(session)
+}
+
+/// Bucket and key of an S3 ARN. Keys may hold `:` and `/`, so the ARN is cut
+/// after its fifth colon only. An access point stands for its bucket.
+fn place_of_arn(arn: &str) -> Option<(&str, Option<&str>)> {
+    let resource = arn.splitn(6, ':').nth(5)?;
+    let service = arn.splitn(4, ':').nth(2)?;
+    if !service.starts_with("s3") {
+        return None;
+    }
+    let filled = |text: &'_ str| !text.is_empty();
+    let access_point = resource.starts_with("accesspoint/") || resource.starts_with("accesspoint:");
+    let outpost = resource.starts_with("outpost/");
+    if access_point {
+        let (head, key) = match resource.find("/object/") {
+            Some(at) => (arn.len() - resource.len() + at, resource.get(at + 8..)),
+            None => (arn.len(), None),
+        };
+        return Some((arn.get(..head)?, key.filter(|key| filled(key))));
+    }
+    let resource = if outpost {
+        resource.split_once("/bucket/")?.1
+    } else {
+        resource
+    };
+    let (bucket, key) = match resource.split_once('/') {
+        Some((bucket, key)) => (bucket, Some(key).filter(|key| filled(key))),
+        None => (resource, None),
+    };
+    filled(bucket).then_some((bucket, key))
+}
+
+/// What an event of that name does to data, from the IAM action it needs.
+///
+/// Bucket and account configuration: a change is `permission`, because each of
+/// these settings decides who may reach the data or whether it survives; a read
+/// of a setting touches no data and is `other`.
+pub fn operation(event_name: &str) -> Operation {
+    match event_name {
+        "GetObject"
+        | "HeadObject"
+        | "SelectObjectContent"
+        | "GetObjectTorrent"
+        | "GetObjectAcl"
+        | "GetObjectAttributes"
+        | "GetObjectTagging"
+        | "GetObjectLegalHold"
+        | "GetObjectRetention"
+        | "GetObjectAnnotation"
+        | "ListObjectAnnotations" => Operation::Read,
+        "ListObjects" | "ListObjectsV2" | "HeadBucket" | "ListObjectVersions" | "ListParts" => {
+            Operation::List
+        }
+        "PutObject"
+        | "POST Object"
+        | "CreateMultipartUpload"
+        | "UploadPart"
+        | "UploadPartCopy"
+        | "CompleteMultipartUpload"
+        | "CopyObject"
+        | "AbortMultipartUpload"
+        | "RestoreObject"
+        | "PutObjectTagging"
+        | "DeleteObjectTagging"
+        | "PutObjectAnnotation"
+        | "DeleteObjectAnnotation" => Operation::Write,
+        "DeleteObject" | "DeleteObjects" => Operation::Delete,
+        "PutObjectAcl"
+        | "PutObjectLegalHold"
+        | "PutObjectRetention"
+        | "UpdateObjectEncryption" => Operation::Permission,
+        name if changes_bucket(name) => Operation::Permission,
+        _ => Operation::Other,
+    }
+}
+
+/// Whether the name is a Put, Delete, Create or Update of a bucket's or the
+/// account's configuration.
+fn changes_bucket(name: &str) -> bool {
+    ["Put", "Delete", "Create", "Update"]
+        .iter()
+        .find_map(|verb| name.strip_prefix(verb))
+        .is_some_and(|noun| {
+            ["Bucket", "Account", "Accelerate", "AccessPoint", "MultiRegionAccessPoint"]
+                .iter()
+                .any(|what| noun.starts_with(what))
+        })
+}
