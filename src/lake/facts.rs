@@ -11,7 +11,7 @@ use crate::model::{Ec2Instance, Principal, StsSession, UtcMicros};
 use arrow::array::{
     Array, AsArray as _, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use datafusion::execution::context::SessionContext;
 use futures::StreamExt as _;
 
@@ -121,10 +121,31 @@ async fn each_batch(
     };
     let frame = context.sql(text).await.map_err(fail)?;
     let mut batches = frame.execute_stream().await.map_err(fail)?;
+    for field in batches.schema().fields() {
+        if !is_readable(field.data_type()) {
+            return Err(LakeError::read(
+                "lake",
+                lake.url(),
+                format!("column `{}` came as {}", field.name(), field.data_type()),
+            ));
+        }
+    }
     while let Some(batch) = batches.next().await {
         show(&batch.map_err(fail)?);
     }
     Ok(())
+}
+
+/// Whether the readers below know the type. A column of another type would read
+/// as missing: a ledger without entries, and everything scanned again.
+fn is_readable(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::Boolean => true,
+        DataType::Timestamp(unit, _) => *unit == TimeUnit::Microsecond,
+        DataType::List(item) => is_readable(item.data_type()),
+        DataType::Struct(members) => members.iter().all(|m| is_readable(m.data_type())),
+        _ => false,
+    }
 }
 
 fn session_at(batch: &RecordBatch, row: usize) -> StsSession {

@@ -68,6 +68,7 @@ pub async fn register(
         .map_err(|error| fail(error.to_string()))?;
     let provider = table
         .table_provider()
+        .with_session(Arc::new(context.state()))
         .await
         .map_err(|error| fail(error.to_string()))?;
     context
