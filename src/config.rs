@@ -125,7 +125,12 @@ impl Config {
             Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
                 RawConfig::default()
             }
-            Err(source) => return Err(ConfigError::Unreadable { file: name(), source }),
+            Err(source) => {
+                return Err(ConfigError::Unreadable {
+                    file: name(),
+                    source,
+                });
+            }
         };
         raw.complete(overrides)
     }
@@ -205,7 +210,8 @@ mod tests {
 
     fn complete(text: &str) -> Result<Config, String> {
         let raw: RawConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-        raw.complete(Overrides::default()).map_err(|error| error.to_string())
+        raw.complete(Overrides::default())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -233,14 +239,20 @@ mod tests {
 
     #[test]
     fn a_commit_must_leave_room_to_read() {
-        let error =
-            complete("[scan]\nin_flight_bytes_max = \"16 MiB\"\ncommit_bytes = \"9 MiB\"").unwrap_err();
+        let error = complete("[scan]\nin_flight_bytes_max = \"16 MiB\"\ncommit_bytes = \"9 MiB\"")
+            .unwrap_err();
         assert!(error.contains("scan.commit_bytes"), "{error}");
     }
 
     #[test]
     fn a_session_age_is_whole_hours() {
-        assert_eq!(complete("[policy]\nsession_age_max = \"36h\"").unwrap().policy.session_age_max_hours, 36);
+        assert_eq!(
+            complete("[policy]\nsession_age_max = \"36h\"")
+                .unwrap()
+                .policy
+                .session_age_max_hours,
+            36
+        );
         assert!(complete("[policy]\nsession_age_max = \"90m\"").is_err());
     }
 }

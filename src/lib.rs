@@ -8,12 +8,12 @@
 //!
 //! The first folder is the layer; a file names only what has a smaller number.
 //!
-//! 1. [`model`]: nouns.
+//! 1. [`model`] holds the nouns.
 //! 2. [`trail`], [`identity`], [`policy`]: decisions, pure. No IO, no clock, no
 //!    `async`: bytes, nouns and `now` in, nouns out.
-//! 3. [`lake`]: tables, their commits, SQL over them.
-//! 4. [`pipeline`]: motion; the only place where decisions and the world meet.
-//! 5. [`commands`]: one file per command, and the command line itself.
+//! 3. [`lake`] holds tables, their commits, SQL over them.
+//! 4. [`pipeline`] is motion; the only place where decisions and the world meet.
+//! 5. [`commands`] has one file per command, and the command line itself.
 //!
 //! [`config`] stands beside the layers: it fills in their settings.
 //!

@@ -93,7 +93,10 @@ fn status_of(error: &anyhow::Error) -> u8 {
                 cause.downcast_ref::<SourceError>(),
                 Some(SourceError::Missing { .. } | SourceError::Unsupported { .. })
             )
-            || matches!(cause.downcast_ref::<LakeError>(), Some(LakeError::Location { .. }))
+            || matches!(
+                cause.downcast_ref::<LakeError>(),
+                Some(LakeError::Location { .. })
+            )
     });
     if usage { 2 } else { 3 }
 }

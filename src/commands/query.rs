@@ -17,7 +17,11 @@ use std::process::ExitCode;
 #[command(after_help = AFTER_HELP)]
 pub struct QueryArguments {
     /// File with one SQL query
-    #[arg(value_name = "FILE.sql", required_unless_present = "sql", conflicts_with = "sql")]
+    #[arg(
+        value_name = "FILE.sql",
+        required_unless_present = "sql",
+        conflicts_with = "sql"
+    )]
     file: Option<PathBuf>,
     /// The query itself
     #[arg(long, value_name = "TEXT")]
@@ -27,7 +31,8 @@ pub struct QueryArguments {
     format: Option<Format>,
 }
 
-const AFTER_HELP: &str = "Tables: s3_access, log_objects, sts_sessions, ec2_instances, policy_versions. \
+const AFTER_HELP: &str =
+    "Tables: s3_access, log_objects, sts_sessions, ec2_instances, policy_versions. \
 View: violations, one row for each rule that an event violated. `SHOW TABLES` lists them, \
 `DESCRIBE s3_access` shows columns.
 
@@ -165,5 +170,9 @@ fn flat(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
         columns.push(Arc::new(texts));
     }
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::new(Schema::new(fields)),
+        columns,
+        &options,
+    )?)
 }

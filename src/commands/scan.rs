@@ -30,7 +30,8 @@ pub struct ScanArguments {
     format: Format,
 }
 
-const AFTER_HELP: &str = "Objects already in the lake are passed over, so a scan can be interrupted at \
+const AFTER_HELP: &str =
+    "Objects already in the lake are passed over, so a scan can be interrupted at \
 any instant and run again. What cannot be read is quarantined with its reason in the table \
 `log_objects`, and the rest goes on.
 
@@ -90,7 +91,9 @@ pub fn load_policy(dir: Option<&Path>, settings: &PolicySettings) -> anyhow::Res
     })?;
     let mut files = Vec::new();
     for entry in entries {
-        let path = entry.with_context(|| format!("list `{}`", dir.display()))?.path();
+        let path = entry
+            .with_context(|| format!("list `{}`", dir.display()))?
+            .path();
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())

@@ -64,12 +64,18 @@ fn objects(report: &Report, took: Duration, out: &mut String) {
         } else {
             format!("  ({})", reasons.join(", "))
         };
-        line(out, format_args!("  {:>14}  {}{reasons}", grouped(n), status.as_str()));
+        line(
+            out,
+            format_args!("  {:>14}  {}{reasons}", grouped(n), status.as_str()),
+        );
     }
     if report.objects_known > 0 {
         line(
             out,
-            format_args!("  {:>14}  in the lake already, not read again", grouped(report.objects_known)),
+            format_args!(
+                "  {:>14}  in the lake already, not read again",
+                grouped(report.objects_known)
+            ),
         );
     }
     for (uri, reason) in &report.quarantined {
@@ -80,7 +86,9 @@ fn objects(report: &Report, took: Duration, out: &mut String) {
     if quarantined > report.quarantined.len() as u64 {
         line(
             out,
-            format_args!("  … and more: SELECT uri, reason FROM log_objects WHERE status = 'quarantined'"),
+            format_args!(
+                "  … and more: SELECT uri, reason FROM log_objects WHERE status = 'quarantined'"
+            ),
         );
     }
 }
@@ -123,7 +131,9 @@ fn attribution(report: &Report, out: &mut String) {
     line(out, format_args!(""));
     line(
         out,
-        format_args!("Who       how S3 was reached, and rows whose level is known (exact or strong)"),
+        format_args!(
+            "Who       how S3 was reached, and rows whose level is known (exact or strong)"
+        ),
     );
     line(
         out,
@@ -158,9 +168,14 @@ fn attribution(report: &Report, out: &mut String) {
         }
     }
     if !reasons.is_empty() {
-        let reasons: Vec<String> =
-            reasons.iter().map(|(reason, n)| format!("{reason} {}", grouped(*n))).collect();
-        line(out, format_args!("  no principal because: {}", reasons.join(", ")));
+        let reasons: Vec<String> = reasons
+            .iter()
+            .map(|(reason, n)| format!("{reason} {}", grouped(*n)))
+            .collect();
+        line(
+            out,
+            format_args!("  no principal because: {}", reasons.join(", ")),
+        );
     }
 }
 
@@ -172,17 +187,27 @@ fn verdicts(report: &Report, out: &mut String) {
     line(out, format_args!("Verdicts"));
     for verdict in Verdict::ALL {
         let n = report.verdicts.get(&verdict).copied().unwrap_or(0);
-        line(out, format_args!("  {:>14}  {}", grouped(n), verdict.as_str()));
+        line(
+            out,
+            format_args!("  {:>14}  {}", grouped(n), verdict.as_str()),
+        );
     }
     let mut rules: Vec<_> = report.rules.iter().collect();
     rules.sort_by(|a, b| (b.1.severity, b.1.rows, a.0).cmp(&(a.1.severity, a.1.rows, b.0)));
     if !rules.is_empty() {
-        line(out, format_args!("  by rule (an event may violate several):"));
+        line(
+            out,
+            format_args!("  by rule (an event may violate several):"),
+        );
     }
     for (rule, counts) in rules {
         line(
             out,
-            format_args!("  {:>14}  {:<8}  {rule}", grouped(counts.rows), counts.severity.as_str()),
+            format_args!(
+                "  {:>14}  {:<8}  {rule}",
+                grouped(counts.rows),
+                counts.severity.as_str()
+            ),
         );
     }
 }

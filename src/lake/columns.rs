@@ -11,6 +11,12 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
+/// Hands each text of a row's list to its second argument.
+pub type EachText<R> = fn(&R, &mut dyn FnMut(&str));
+
+/// Hands the members of each struct of a row's list to its second argument.
+pub type EachStruct<R> = fn(&R, &mut dyn FnMut(&[Option<&str>]));
+
 /// Where the values of a column come from; `None` is NULL.
 pub enum Values<R> {
     Text(for<'a> fn(&'a R) -> Option<&'a str>),
@@ -22,11 +28,10 @@ pub enum Values<R> {
     Time(fn(&R) -> Option<UtcMicros>),
     /// Days since the epoch.
     Date(fn(&R) -> Option<i32>),
-    /// A list of texts; the function hands each to its second argument.
-    Texts(fn(&R, &mut dyn FnMut(&str))),
-    /// A list of structs of texts; the function hands each item's members, in
-    /// the order of the names, to its second argument.
-    Structs(&'static [&'static str], fn(&R, &mut dyn FnMut(&[Option<&str>]))),
+    /// A list of texts.
+    Texts(EachText<R>),
+    /// A list of structs of texts, their members in the order of the names.
+    Structs(&'static [&'static str], EachStruct<R>),
 }
 
 /// One column of a table whose rows are of type `R`.
@@ -112,11 +117,7 @@ impl<R> Column<R> {
     }
 }
 
-fn build_structs<R>(
-    names: &'static [&'static str],
-    rows: &[R],
-    each: fn(&R, &mut dyn FnMut(&[Option<&str>])),
-) -> ArrayRef {
+fn build_structs<R>(names: &'static [&'static str], rows: &[R], each: EachStruct<R>) -> ArrayRef {
     let fields = struct_fields(names);
     let builder = StructBuilder::from_fields(fields.clone(), 0);
     let mut b = ListBuilder::new(builder).with_field(item(DataType::Struct(fields)));

@@ -47,14 +47,11 @@ impl FileWriter {
             .set_max_row_group_row_count(Some(256 * 1024))
             .set_created_by(concat!("bricktrail ", env!("CARGO_PKG_VERSION")).to_owned());
         for name in unrepeated {
-            properties =
-                properties.set_column_dictionary_enabled(ColumnPath::from(*name), false);
+            properties = properties.set_column_dictionary_enabled(ColumnPath::from(*name), false);
         }
         for name in ranged {
-            properties = properties.set_column_statistics_enabled(
-                ColumnPath::from(*name),
-                EnabledStatistics::Chunk,
-            );
+            properties = properties
+                .set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::Chunk);
         }
         FileWriter {
             schema,
@@ -110,11 +107,14 @@ impl EncodedFile {
 
     /// The action that adds the file, written at `path`, to its table.
     pub fn add_action(&self, path: String, now: UtcMicros) -> Add {
-        let mut stats = serde_json::json!({ "numRecords": self.rows });
-        if let Some((first, last)) = self.event_times {
-            stats["minValues"] = serde_json::json!({ "event_time": first.to_string() });
-            stats["maxValues"] = serde_json::json!({ "event_time": last.to_string() });
-        }
+        let stats = match self.event_times {
+            Some((first, last)) => serde_json::json!({
+                "numRecords": self.rows,
+                "minValues": { "event_time": first.to_string() },
+                "maxValues": { "event_time": last.to_string() },
+            }),
+            None => serde_json::json!({ "numRecords": self.rows }),
+        };
         Add {
             path,
             partition_values: self

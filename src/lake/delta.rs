@@ -9,6 +9,7 @@ use super::LakeError;
 use super::data_file::EncodedFile;
 use crate::model::UtcMicros;
 use arrow::datatypes::SchemaRef;
+use datafusion::object_store::ObjectStoreExt as _;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, StructType, Transaction};
@@ -16,7 +17,6 @@ use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
-use datafusion::object_store::ObjectStoreExt as _;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use std::collections::HashMap;
 use url::Url;
@@ -25,10 +25,14 @@ use url::Url;
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
-    Committed { version: u64 },
+    Committed {
+        version: u64,
+    },
     /// Another writer took the version; the state has been brought up to date,
     /// nothing was written to the log.
-    Conflict { version: u64 },
+    Conflict {
+        version: u64,
+    },
 }
 
 /// A table of the lake, at the version last seen.
@@ -54,7 +58,10 @@ impl LakeTable {
         let mut table = DeltaTableBuilder::from_url(url.clone())
             .and_then(DeltaTableBuilder::build)
             .map_err(open_error)?;
-        let exists = table.verify_deltatable_existence().await.map_err(open_error)?;
+        let exists = table
+            .verify_deltatable_existence()
+            .await
+            .map_err(open_error)?;
         if !exists {
             table = create(name, &table, &schema, partition_columns)
                 .await
@@ -165,8 +172,7 @@ impl LakeTable {
             .with_metadata(metadata);
         if let Some((app_id, version)) = txn {
             let version = i64::try_from(version).unwrap_or(i64::MAX);
-            properties =
-                properties.with_application_transaction(Transaction::new(app_id, version));
+            properties = properties.with_application_transaction(Transaction::new(app_id, version));
         }
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,

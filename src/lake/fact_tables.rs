@@ -55,11 +55,14 @@ pub fn log_objects() -> Vec<Column<LogObject>> {
         column("duplicates", Int64(|r| count(r.counts.duplicates))),
         column("bad", Int64(|r| count(r.counts.bad))),
         column("event_ids_made", Int64(|r| count(r.counts.event_ids_made))),
-        column("bad_records", Structs(&["record_index", "reason"], |r, each| {
-            for (index, reason) in &r.rejects {
-                each(&[Some(&index.to_string()), Some(reason)]);
-            }
-        })),
+        column(
+            "bad_records",
+            Structs(&["record_index", "reason"], |r, each| {
+                for (index, reason) in &r.rejects {
+                    each(&[Some(&index.to_string()), Some(reason)]);
+                }
+            }),
+        ),
         column("first_event_time", Time(|r| r.first_event_time)),
         column("last_event_time", Time(|r| r.last_event_time)),
         // Filled in when digests are verified.
@@ -81,24 +84,60 @@ pub fn sts_sessions() -> Vec<Column<StsSession>> {
         column("aws_region", Text(|r| r.aws_region.as_deref())),
         column("access_key_id", Text(|r| r.access_key_id.as_deref())),
         column("role_arn", Text(|r| r.role_arn.as_deref())),
-        column("role_session_name", Text(|r| r.role_session_name.as_deref())),
+        column(
+            "role_session_name",
+            Text(|r| r.role_session_name.as_deref()),
+        ),
         column("assumed_role_id", Text(|r| r.assumed_role_id.as_deref())),
         column("external_id", Text(|r| r.external_id.as_deref())),
         column("source_identity", Text(|r| r.source_identity.as_deref())),
         column("caller_type", Text(|r| r.caller.identity_type.as_deref())),
-        column("caller_principal_id", Text(|r| r.caller.principal_id.as_deref())),
+        column(
+            "caller_principal_id",
+            Text(|r| r.caller.principal_id.as_deref()),
+        ),
         column("caller_arn", Text(|r| r.caller.arn.as_deref())),
-        column("caller_account_id", Text(|r| r.caller.account_id.as_deref())),
-        column("caller_access_key_id", Text(|r| r.caller.access_key_id.as_deref())),
-        column("caller_session_issuer_arn", Text(|r| r.caller.session_issuer_arn.as_deref())),
-        column("caller_session_name", Text(|r| r.caller.session_name.as_deref())),
-        column("caller_session_issued_at", Time(|r| r.caller.session_issued_at)),
-        column("caller_in_scope_issuer_type", Text(|r| r.caller.in_scope_issuer_type.as_deref())),
-        column("caller_in_scope_issued_to", Text(|r| r.caller.in_scope_issued_to.as_deref())),
-        column("caller_invoked_by", Text(|r| r.caller.invoked_by.as_deref())),
+        column(
+            "caller_account_id",
+            Text(|r| r.caller.account_id.as_deref()),
+        ),
+        column(
+            "caller_access_key_id",
+            Text(|r| r.caller.access_key_id.as_deref()),
+        ),
+        column(
+            "caller_session_issuer_arn",
+            Text(|r| r.caller.session_issuer_arn.as_deref()),
+        ),
+        column(
+            "caller_session_name",
+            Text(|r| r.caller.session_name.as_deref()),
+        ),
+        column(
+            "caller_session_issued_at",
+            Time(|r| r.caller.session_issued_at),
+        ),
+        column(
+            "caller_in_scope_issuer_type",
+            Text(|r| r.caller.in_scope_issuer_type.as_deref()),
+        ),
+        column(
+            "caller_in_scope_issued_to",
+            Text(|r| r.caller.in_scope_issued_to.as_deref()),
+        ),
+        column(
+            "caller_invoked_by",
+            Text(|r| r.caller.invoked_by.as_deref()),
+        ),
         column("caller_ip", Text(|r| r.caller_ip.as_deref())),
-        column("policy_prefixes", Texts(|r, each| r.policy_prefixes.iter().for_each(|t| each(t)))),
-        column("policy_actions", Texts(|r, each| r.policy_actions.iter().for_each(|t| each(t)))),
+        column(
+            "policy_prefixes",
+            Texts(|r, each| r.policy_prefixes.iter().for_each(|t| each(t))),
+        ),
+        column(
+            "policy_actions",
+            Texts(|r, each| r.policy_actions.iter().for_each(|t| each(t))),
+        ),
         column("error_code", Text(|r| r.error_code.as_deref())),
         column("shared_event_id", Text(|r| r.shared_event_id.as_deref())),
         column("source_uri", Text(|r| Some(&r.source_uri))),
@@ -115,12 +154,18 @@ pub fn ec2_instances() -> Vec<Column<Ec2Instance>> {
         column("aws_account_id", Text(|r| r.aws_account_id.as_deref())),
         column("aws_region", Text(|r| r.aws_region.as_deref())),
         column("private_ip", Text(|r| r.private_ip.as_deref())),
-        column("instance_profile_arn", Text(|r| r.instance_profile_arn.as_deref())),
-        column("tags", Structs(&["key", "value"], |r, each| {
-            for (key, value) in &r.tags {
-                each(&[Some(key), Some(value)]);
-            }
-        })),
+        column(
+            "instance_profile_arn",
+            Text(|r| r.instance_profile_arn.as_deref()),
+        ),
+        column(
+            "tags",
+            Structs(&["key", "value"], |r, each| {
+                for (key, value) in &r.tags {
+                    each(&[Some(key), Some(value)]);
+                }
+            }),
+        ),
         column("source_uri", Text(|r| Some(&r.source_uri))),
     ]
 }

@@ -61,7 +61,10 @@ pub async fn read_copies(lake: &Lake) -> Result<CopyFilter, LakeError> {
     );
     each_batch(lake, &text, |batch| {
         let (event_id, event_name) = (texts(batch, "event_id"), texts(batch, "event_name"));
-        let (account, shared) = (texts(batch, "aws_account_id"), texts(batch, "shared_event_id"));
+        let (account, shared) = (
+            texts(batch, "aws_account_id"),
+            texts(batch, "shared_event_id"),
+        );
         let flag = |name: &str, row: usize| {
             batch
                 .column_by_name(name)
@@ -246,7 +249,10 @@ fn tags_at(batch: &RecordBatch, row: usize) -> Vec<(String, String)> {
     let Some(tags) = items.as_any().downcast_ref::<StructArray>() else {
         return Vec::new();
     };
-    let member = |name: &str| tags.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
+    let member = |name: &str| {
+        tags.column_by_name(name)
+            .and_then(|c| c.as_string_opt::<i32>())
+    };
     let (keys, values) = (member("key"), member("value"));
     (0..tags.len())
         .filter_map(|i| {

@@ -38,9 +38,9 @@ pub async fn session(location: &str) -> Result<SessionContext, LakeError> {
     }
     for (name, text) in VIEWS {
         if context.table_exist("s3_access").unwrap_or(false) {
-            define_view(&context, name, text).await.map_err(|error| {
-                LakeError::read("violations", &url, error)
-            })?;
+            define_view(&context, name, text)
+                .await
+                .map_err(|error| LakeError::read("violations", &url, error))?;
         }
     }
     Ok(context)
@@ -49,7 +49,11 @@ pub async fn session(location: &str) -> Result<SessionContext, LakeError> {
 /// A session without tables, with this program's settings.
 pub fn new_session() -> SessionContext {
     let mut config = SessionConfig::new().with_information_schema(true);
-    config.options_mut().execution.parquet.schema_force_view_types = false;
+    config
+        .options_mut()
+        .execution
+        .parquet
+        .schema_force_view_types = false;
     SessionContext::new_with_config(config)
 }
 
@@ -109,7 +113,8 @@ fn table_names(url: &Url, location: &str) -> Result<Vec<String>, LakeError> {
     names.sort();
     if names.is_empty() {
         return Err(missing(
-            "it holds no Delta table; `bricktrail scan` makes a lake, `--lake` names one".to_owned(),
+            "it holds no Delta table; `bricktrail scan` makes a lake, `--lake` names one"
+                .to_owned(),
         ));
     }
     Ok(names)

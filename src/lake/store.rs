@@ -14,12 +14,12 @@
 //! INVARIANT (durable first): once that commit stands, nothing later turns
 //! success into failure; a failed roll-forward is tried again.
 
+use super::columns::{Column, schema};
 use super::data_file::{EncodedFile, FileWriter};
 use super::delta::{CommitOutcome, LakeTable};
 use super::error::LakeError;
 use super::fact_tables::{self, LogObject, PolicyVersionFile};
 use super::s3_access;
-use super::columns::{Column, schema};
 use crate::model::{Ec2Instance, StsSession, UtcMicros};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::kernel::Add;
@@ -127,8 +127,12 @@ impl Lake {
             table("ec2_instances", schema(&fact_tables::ec2_instances()), &[]).await?,
             table("log_objects", schema(&fact_tables::log_objects()), &[]).await?,
         ];
-        let policy_versions =
-            table("policy_versions", schema(&fact_tables::policy_versions()), &[]).await?;
+        let policy_versions = table(
+            "policy_versions",
+            schema(&fact_tables::policy_versions()),
+            &[],
+        )
+        .await?;
         let [_, _, ledger] = &followers;
         let rolled_to = ledger.transaction_version(ROLL_FORWARD).await?.unwrap_or(0);
         let mut lake = Lake {
@@ -228,7 +232,12 @@ impl Lake {
         };
         // The version's hash is its transaction id: recorded once, whoever does it.
         loop {
-            if self.policy_versions.transaction_version(&version).await?.is_some() {
+            if self
+                .policy_versions
+                .transaction_version(&version)
+                .await?
+                .is_some()
+            {
                 return Ok(());
             }
             let table = &self.policy_versions;
@@ -255,8 +264,7 @@ async fn apply_once(table: &mut LakeTable, adds: Vec<Add>, version: u64) -> Resu
             return Ok(());
         }
         let txn = Some((ROLL_FORWARD, version));
-        if let CommitOutcome::Committed { .. } =
-            table.append(adds.clone(), txn, Vec::new()).await?
+        if let CommitOutcome::Committed { .. } = table.append(adds.clone(), txn, Vec::new()).await?
         {
             return Ok(());
         }
@@ -285,7 +293,9 @@ async fn write_rows<R>(
     let writer = FileWriter::new(schema(columns), &[], &[]);
     let mut rows = rows.into_iter();
     let (bytes, count) = writer
-        .encode(columns, |block, most| block.extend(rows.by_ref().take(most)))
+        .encode(columns, |block, most| {
+            block.extend(rows.by_ref().take(most))
+        })
         .map_err(|source| LakeError::encode(table.name, source))?;
     let file = EncodedFile::unpartitioned(bytes, count);
     Ok(vec![table.write(file, now).await?])

@@ -54,8 +54,28 @@ impl UtcMicros {
 
 /// `YYYY-MM-DDTHH:MM:SSZ`, the form of every `eventTime`.
 fn parse_extended_utc(text: &[u8]) -> Option<UtcMicros> {
-    let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1, b'Z'] =
-        text
+    let &[
+        y0,
+        y1,
+        y2,
+        y3,
+        b'-',
+        m0,
+        m1,
+        b'-',
+        d0,
+        d1,
+        b'T',
+        h0,
+        h1,
+        b':',
+        i0,
+        i1,
+        b':',
+        s0,
+        s1,
+        b'Z',
+    ] = text
     else {
         return None;
     };
@@ -101,9 +121,7 @@ fn parse_iso_slow(text: &str) -> Option<UtcMicros> {
     let text = text.trim();
     let at = DateTime::parse_from_rfc3339(text)
         .map(|at| at.with_timezone(&Utc))
-        .or_else(|_| {
-            NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").map(|at| at.and_utc())
-        })
+        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").map(|at| at.and_utc()))
         .ok()?;
     (1970..=9999)
         .contains(&at.year())

@@ -67,7 +67,14 @@ pub struct Context<'c> {
 /// # Errors
 /// When rows cannot be encoded, which would be a defect.
 pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, LakeError> {
-    let Context { decider, index, ledger, copies, threads, now } = context;
+    let Context {
+        decider,
+        index,
+        ledger,
+        copies,
+        threads,
+        now,
+    } = context;
     let mut log_objects = Vec::with_capacity(logs.len());
     let mut rows: Vec<Option<Row>> = Vec::new();
     let first_row = copies.next_row();
@@ -77,11 +84,14 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     for (log, processed) in logs.iter().enumerate() {
         let mut object = log_object(processed, now);
         let committed = object.status == ObjectStatus::Committed;
-        let content = processed.sha256.filter(|_| committed && object.counts.records > 0);
+        let content = processed
+            .sha256
+            .filter(|_| committed && object.counts.records > 0);
         if let Some(hash) = content {
             if ledger.has_content(&hash) || batch_ledger.has_content(&hash) {
                 object.status = ObjectStatus::Duplicate;
-                object.reason = Some("same_bytes: an object of these bytes is committed".to_owned());
+                object.reason =
+                    Some("same_bytes: an object of these bytes is committed".to_owned());
                 object.counts.duplicates = object.counts.s3_events;
                 log_objects.push(object);
                 continue;
@@ -90,7 +100,9 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
         }
         let accesses = &processed.log.accesses;
         deciding.decide(accesses, |place, decision| {
-            let Some(id) = accesses.copy_of(place) else { return };
+            let Some(id) = accesses.copy_of(place) else {
+                return;
+            };
             match copies.check(&id) {
                 Seen::Copy => {
                     object.counts.duplicates += 1;
@@ -123,8 +135,12 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
                 decision,
             }));
         });
-        lake_batch.sts_sessions.extend(processed.log.sts_sessions.iter().cloned());
-        lake_batch.ec2_instances.extend(processed.log.ec2_instances.iter().cloned());
+        lake_batch
+            .sts_sessions
+            .extend(processed.log.sts_sessions.iter().cloned());
+        lake_batch
+            .ec2_instances
+            .extend(processed.log.ec2_instances.iter().cloned());
         log_objects.push(object);
     }
     drop(deciding);
@@ -143,9 +159,8 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     report.ec2_instances = lake_batch.ec2_instances.len() as u64;
     lake_batch.access_files = encode(logs, &rows, decider, threads, now)?;
     // Still unreadable since an earlier scan: that is known already.
-    log_objects.retain(|object| {
-        object.etag.is_some() || !ledger.has_object(&object.uri, None, None)
-    });
+    log_objects
+        .retain(|object| object.etag.is_some() || !ledger.has_object(&object.uri, None, None));
     lake_batch.log_objects = log_objects;
     Ok(Prepared { lake_batch, report })
 }
@@ -209,7 +224,12 @@ fn encode(
             etag: processed.object.etag.clone(),
         })
         .collect();
-    let encoder = Encoder { logs, sources: &sources, decider, now };
+    let encoder = Encoder {
+        logs,
+        sources: &sources,
+        decider,
+        now,
+    };
     let next = Mutex::new(shards.into_iter());
     let files = Mutex::new(Vec::new());
     let work = || -> Result<(), LakeError> {
@@ -217,9 +237,14 @@ fn encode(
         let writer = FileWriter::new(schema(&columns), &UNREPEATED, &["event_time"]);
         loop {
             let shard = next.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((partition, rows)) = shard else { return Ok(()) };
+            let Some((partition, rows)) = shard else {
+                return Ok(());
+            };
             let file = encoder.encode(&writer, &columns, partition, rows)?;
-            files.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+            files
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(file);
         }
     };
     std::thread::scope(|scope| {

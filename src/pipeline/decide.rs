@@ -9,9 +9,7 @@
 //! equal in everything `attribute_within` and `Policy::judge` name as inputs; a
 //! test compares with deciding each access anew.
 
-use crate::identity::{
-    IdentityIndex, attribute_within, credential, depends_on_object_key,
-};
+use crate::identity::{IdentityIndex, attribute_within, credential, depends_on_object_key};
 use crate::model::{
     AccessEvent, Attribution, Client, Credential, Outcome, Principal, Target, TimeSpan, UtcMicros,
 };
@@ -154,10 +152,22 @@ impl BatchDecider<'_> {
     /// and the number of its decision.
     pub fn decide(&mut self, log: &AccessLog, mut show: impl FnMut(usize, u32)) {
         let numbers = Numbers {
-            principals: log.principals().map(|p| number(&mut self.decider.principals, p)).collect(),
-            clients: log.clients().map(|c| number(&mut self.decider.clients, c)).collect(),
-            targets: log.targets().map(|t| number(&mut self.decider.targets, t)).collect(),
-            names: log.names().map(|n| number(&mut self.decider.names, n)).collect(),
+            principals: log
+                .principals()
+                .map(|p| number(&mut self.decider.principals, p))
+                .collect(),
+            clients: log
+                .clients()
+                .map(|c| number(&mut self.decider.clients, c))
+                .collect(),
+            targets: log
+                .targets()
+                .map(|t| number(&mut self.decider.targets, t))
+                .collect(),
+            names: log
+                .names()
+                .map(|n| number(&mut self.decider.names, n))
+                .collect(),
         };
         for place in 0..log.len() {
             if let (Some(access), Some(groups)) = (log.get(place), log.groups(place)) {

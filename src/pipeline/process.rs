@@ -52,8 +52,16 @@ impl Processed {
 /// What the key alone says should be done with an object.
 enum Route {
     /// Read it: its key is a log's, or says nothing.
-    Read { is_log: bool, account_id: Option<String>, kind: &'static str },
-    Done { kind: &'static str, status: ObjectStatus, reason: String },
+    Read {
+        is_log: bool,
+        account_id: Option<String>,
+        kind: &'static str,
+    },
+    Done {
+        kind: &'static str,
+        status: ObjectStatus,
+        reason: String,
+    },
 }
 
 fn route(key: &str) -> Route {
@@ -70,17 +78,17 @@ fn route(key: &str) -> Route {
         },
         LogKind::Digest => ignored(kind, "digest: counted, not parsed; it holds no events"),
         LogKind::Insight => ignored(kind, "insight: counted, not parsed; it holds no accesses"),
-        LogKind::Aggregated => {
-            ignored(kind, "aggregated: summaries of accesses, never counted as accesses")
-        }
+        LogKind::Aggregated => ignored(
+            kind,
+            "aggregated: summaries of accesses, never counted as accesses",
+        ),
         LogKind::OtherService | LogKind::Other => ignored(kind, "not_a_cloudtrail_key"),
     };
     match key::classify(key) {
         KeyClass::Cloudtrail(log_key) => by_kind(log_key.kind, Some(log_key.account_id)),
-        KeyClass::OtherService { service } => ignored(
-            LogKind::OtherService,
-            &format!("other_service: {service}"),
-        ),
+        KeyClass::OtherService { service } => {
+            ignored(LogKind::OtherService, &format!("other_service: {service}"))
+        }
         KeyClass::Marker => ignored(LogKind::Other, "folder_marker"),
         KeyClass::Mismatch { reason } => Route::Done {
             kind: LogKind::Log.as_str(),
@@ -94,7 +102,10 @@ fn route(key: &str) -> Route {
             }
             // A log may lie anywhere under any name; its content tells.
             let lower = name.to_ascii_lowercase();
-            if [".json", ".json.gz", ".gz"].iter().any(|end| lower.ends_with(end)) {
+            if [".json", ".json.gz", ".gz"]
+                .iter()
+                .any(|end| lower.ends_with(end))
+            {
                 Route::Read {
                     is_log: false,
                     account_id: None,
@@ -151,12 +162,20 @@ impl Processor {
             reservation,
         };
         match route(&done.object.key) {
-            Route::Done { kind, status, reason } => {
+            Route::Done {
+                kind,
+                status,
+                reason,
+            } => {
                 done.kind = kind;
                 done.status = status;
                 done.reason = Some(reason);
             }
-            Route::Read { is_log, account_id, kind } => {
+            Route::Read {
+                is_log,
+                account_id,
+                kind,
+            } => {
                 done.kind = kind;
                 self.read(&mut done, is_log, account_id.as_deref());
             }
@@ -211,7 +230,10 @@ impl Processor {
         };
         let mut content = self.reader.read(&mut self.raw, origin, Cut::Coarse);
         if matches!(content, Content::Unrecognised(Unrecognised::InvalidJson))
-            && self.inflater.inflate(&stored, &limits, &mut self.raw).is_ok()
+            && self
+                .inflater
+                .inflate(&stored, &limits, &mut self.raw)
+                .is_ok()
         {
             content = self.reader.read(&mut self.raw, origin, Cut::ByRecord);
         }
@@ -223,7 +245,7 @@ impl Processor {
                     done.kind
                 };
                 done.status = ObjectStatus::Committed;
-                done.log = log;
+                done.log = *log;
                 if matches!(inflated, Inflated::Plain) {
                     done.reason = Some("plain_json: stored without compression".to_owned());
                 }

@@ -9,7 +9,14 @@ use crate::model::{
 use std::collections::{BTreeMap, HashMap};
 
 /// The levels of an attribution, in the order in which they are shown.
-pub const LEVELS: [&str; 6] = ["session", "workspace", "cluster", "job", "task", "principal"];
+pub const LEVELS: [&str; 6] = [
+    "session",
+    "workspace",
+    "cluster",
+    "job",
+    "task",
+    "principal",
+];
 
 /// Quarantined objects named one by one; beyond them only the counts go on.
 const QUARANTINED_SHOWN_MAX: usize = 10;
@@ -55,7 +62,10 @@ pub struct Report {
 
 impl Report {
     pub fn count_object(&mut self, object: &LogObject) {
-        *self.objects.entry((object.status, object.kind)).or_default() += 1;
+        *self
+            .objects
+            .entry((object.status, object.kind))
+            .or_default() += 1;
         if let Some(reason) = &object.reason {
             let token = reason.split(':').next().unwrap_or(reason).to_owned();
             *self.reasons.entry((object.status, token)).or_default() += 1;
@@ -77,7 +87,9 @@ impl Report {
     /// Turns the counts by decision into counts by what was decided.
     pub fn close_batch(&mut self, decider: &Decider) {
         for (number, rows) in std::mem::take(&mut self.rows) {
-            let Some(decision) = decider.decision(number) else { continue };
+            let Some(decision) = decider.decision(number) else {
+                continue;
+            };
             let a = &decision.attribution;
             let path = self.paths.entry(a.access_path).or_default();
             path.rows += rows;
@@ -102,7 +114,10 @@ impl Report {
             for violation in &decision.judgement.violations {
                 self.rules
                     .entry(violation.rule.to_string())
-                    .or_insert(RuleCounts { severity: violation.severity, rows: 0 })
+                    .or_insert(RuleCounts {
+                        severity: violation.severity,
+                        rows: 0,
+                    })
                     .rows += rows;
             }
         }
@@ -117,7 +132,8 @@ impl Report {
             *self.reasons.entry(key).or_default() += n;
         }
         let room = QUARANTINED_SHOWN_MAX.saturating_sub(self.quarantined.len());
-        self.quarantined.extend(batch.quarantined.into_iter().take(room));
+        self.quarantined
+            .extend(batch.quarantined.into_iter().take(room));
         self.objects_known += batch.objects_known;
         self.compressed_bytes += batch.compressed_bytes;
         self.raw_bytes += batch.raw_bytes;
@@ -142,7 +158,10 @@ impl Report {
         for (rule, counts) in batch.rules {
             self.rules
                 .entry(rule)
-                .or_insert(RuleCounts { severity: counts.severity, rows: 0 })
+                .or_insert(RuleCounts {
+                    severity: counts.severity,
+                    rows: 0,
+                })
                 .rows += counts.rows;
         }
         self.commits += batch.commits;

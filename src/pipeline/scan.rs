@@ -94,7 +94,13 @@ pub async fn scan(
     job: ScanJob,
     progress: Arc<dyn Progress>,
 ) -> Result<Report, LakeError> {
-    let ScanJob { listing, policy, identity, limits, now } = job;
+    let ScanJob {
+        listing,
+        policy,
+        identity,
+        limits,
+        now,
+    } = job;
     record_policy(lake, &policy, now()).await?;
     let (sessions, instances) = facts::read_identity(lake).await?;
     let mut committer = Committer {
@@ -154,7 +160,9 @@ fn list(
     progress: &dyn Progress,
 ) -> u64 {
     let budget = ByteBudget::new(limits.in_flight_bytes_max);
-    let reservation_max = limits.in_flight_bytes_max.saturating_sub(limits.commit_bytes);
+    let reservation_max = limits
+        .in_flight_bytes_max
+        .saturating_sub(limits.commit_bytes);
     let (mut seq, mut known) = (0, 0);
     listing.each(|object| {
         let etag = object.etag.as_deref();
@@ -168,7 +176,11 @@ fn list(
             return true;
         }
         let reservation = budget.reserve(bytes_expected(&object).min(reservation_max));
-        let sent = assign.send(Assigned { seq, object, reservation });
+        let sent = assign.send(Assigned {
+            seq,
+            object,
+            reservation,
+        });
         seq += 1;
         // Nobody listens once the committer has failed.
         sent.is_ok()
@@ -184,8 +196,18 @@ fn work(
 ) {
     let mut processor = Processor::default();
     loop {
-        let next = assigned.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Assigned { seq, object, reservation }) = next else { return };
+        let next = assigned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv();
+        let Ok(Assigned {
+            seq,
+            object,
+            reservation,
+        }) = next
+        else {
+            return;
+        };
         let bytes = object.bytes;
         let processed = processor.process(seq, object, reservation, now());
         progress.object(bytes);
@@ -257,11 +279,18 @@ impl Committer {
     }
 
     /// Prepares and commits a batch, again after each lost race.
-    async fn commit(&mut self, lake: &mut Lake, mut batch: Vec<Processed>) -> Result<(), LakeError> {
+    async fn commit(
+        &mut self,
+        lake: &mut Lake,
+        mut batch: Vec<Processed>,
+    ) -> Result<(), LakeError> {
         self.learn(&mut batch);
         while !batch.is_empty() {
             let now = (self.now)();
-            let Prepared { lake_batch, mut report } = self.prepare(&batch, now)?;
+            let Prepared {
+                lake_batch,
+                mut report,
+            } = self.prepare(&batch, now)?;
             let noted: Vec<_> = lake_batch
                 .log_objects
                 .iter()
@@ -282,7 +311,10 @@ impl Committer {
                     return Ok(());
                 }
                 CommitOutcome::Conflict { version } => {
-                    tracing::info!(version, "another writer committed first; preparing the batch anew");
+                    tracing::info!(
+                        version,
+                        "another writer committed first; preparing the batch anew"
+                    );
                     let ledger = facts::read_ledger(lake).await?;
                     self.copies = facts::read_copies(lake).await?;
                     batch.retain(|done| {
@@ -297,15 +329,26 @@ impl Committer {
 
     /// Adds the batch's identity facts to what is known.
     fn learn(&mut self, batch: &mut [Processed]) {
-        let sessions = batch.iter().flat_map(|done| done.log.sts_sessions.iter().cloned()).collect();
-        let instances = batch.iter().flat_map(|done| done.log.ec2_instances.iter().cloned()).collect();
-        self.index = self.index.take().map(|index| index.with(sessions, instances));
+        let sessions = batch
+            .iter()
+            .flat_map(|done| done.log.sts_sessions.iter().cloned())
+            .collect();
+        let instances = batch
+            .iter()
+            .flat_map(|done| done.log.ec2_instances.iter().cloned())
+            .collect();
+        self.index = self
+            .index
+            .take()
+            .map(|index| index.with(sessions, instances));
     }
 
     fn prepare(&mut self, batch: &[Processed], now: UtcMicros) -> Result<Prepared, LakeError> {
         let ledger = self.ledger.clone();
         let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = self.index.get_or_insert_with(|| IdentityIndex::new(IdentitySettings::default()));
+        let index = self
+            .index
+            .get_or_insert_with(|| IdentityIndex::new(IdentitySettings::default()));
         let context = Context {
             decider: &mut self.decider,
             index,

@@ -247,9 +247,7 @@ impl LocalListing {
 
     fn object(&self, path: &Path, root: usize) -> SourceObject {
         let (etag, bytes, unreadable) = match path.metadata() {
-            Ok(metadata) if metadata.is_file() => {
-                (Some(etag_of(&metadata)), metadata.len(), None)
-            }
+            Ok(metadata) if metadata.is_file() => (Some(etag_of(&metadata)), metadata.len(), None),
             Ok(_) => (None, 0, Some("not a regular file".to_owned())),
             Err(error) => (None, 0, Some(error.to_string())),
         };

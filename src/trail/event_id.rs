@@ -31,10 +31,9 @@ fn made_bytes(event_id: &str) -> Option<CopyKey> {
 
 /// The record's eventID, or one made from its content.
 pub fn event_id(fields: &Fields<'_, '_>, value: Value<'_, '_>) -> String {
-    fields.event_id.map_or_else(
-        || made_event_id(Some(&content_hash(value))),
-        str::to_owned,
-    )
+    fields
+        .event_id
+        .map_or_else(|| made_event_id(Some(&content_hash(value))), str::to_owned)
 }
 
 /// SHA-256 of the record's canonical JSON.

@@ -15,7 +15,9 @@ fn own(text: Option<&str>) -> Option<String> {
 }
 
 fn text<'a>(block: Option<Value<'_, 'a>>, name: &str) -> Option<&'a str> {
-    block.and_then(|block| block.get(name)).and_then(Value::text)
+    block
+        .and_then(|block| block.get(name))
+        .and_then(Value::text)
 }
 
 /// The session that an STS event issued, or refused to.
@@ -31,9 +33,7 @@ pub fn sts_session(f: &Fields<'_, '_>, event_id: String, source_uri: &str) -> St
     let role_arn = text(request, "roleArn").or_else(|| {
         f.resources.and_then(|r| {
             r.items()
-                .find(|item| {
-                    item.get("type").and_then(Value::text) == Some("AWS::IAM::Role")
-                })
+                .find(|item| item.get("type").and_then(Value::text) == Some("AWS::IAM::Role"))
                 .and_then(|item| item.get("ARN"))
                 .and_then(Value::text)
         })
@@ -49,13 +49,13 @@ pub fn sts_session(f: &Fields<'_, '_>, event_id: String, source_uri: &str) -> St
         aws_region: own(f.account_and_region().aws_region),
         access_key_id: own(text(credentials, "accessKeyId")),
         role_arn: own(role_arn),
-        role_session_name: own(text(request, "roleSessionName").or_else(|| {
-            text(assumed, "assumedRoleId").and_then(|id| Some(id.split_once(':')?.1))
-        })),
+        role_session_name: own(text(request, "roleSessionName")
+            .or_else(|| text(assumed, "assumedRoleId").and_then(|id| Some(id.split_once(':')?.1)))),
         assumed_role_id: own(text(assumed, "assumedRoleId")),
         external_id: own(text(request, "externalId")),
-        source_identity: own(text(request, "sourceIdentity")
-            .or_else(|| text(response, "sourceIdentity"))),
+        source_identity: own(
+            text(request, "sourceIdentity").or_else(|| text(response, "sourceIdentity"))
+        ),
         caller: principal.to_owned(),
         caller_ip: own(client.source_ip),
         policy_prefixes,
@@ -99,7 +99,9 @@ pub fn ec2_instances(f: &Fields<'_, '_>, event_id: &str, source_uri: &str) -> Ve
                     }
                     Some(instance)
                 });
-            from_response.chain(fleet_instances(f, &requested, &base)).collect()
+            from_response
+                .chain(fleet_instances(f, &requested, &base))
+                .collect()
         }
         Some("CreateTags" | "DeleteTags") => {
             let tags = tags_of(set(f.request_parameters, "tagSet"));

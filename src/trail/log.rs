@@ -56,7 +56,7 @@ pub struct ParsedLog {
 
 /// What an object turned out to be once its content was looked at.
 pub enum Content {
-    Log(ParsedLog),
+    Log(Box<ParsedLog>),
     /// A digest file, whatever its key said.
     Digest,
     /// Nothing bricktrail knows; never to be taken for an empty log.
@@ -135,7 +135,7 @@ impl LogReader {
         match outcome {
             Ok(Kind::Log) => {
                 log.accesses.shrink();
-                Content::Log(log)
+                Content::Log(Box::new(log))
             }
             Ok(Kind::Digest) => Content::Digest,
             Err(unrecognised) => Content::Unrecognised(unrecognised),

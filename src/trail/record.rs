@@ -434,7 +434,7 @@ fn session_name_of_arn(arn: &str) -> Option<&str> {
 /// after its fifth colon only. An access point stands for its bucket.
 fn place_of_arn(arn: &str) -> Option<(&str, Option<&str>)> {
     let resource = arn.splitn(6, ':').nth(5)?;
-    let service = arn.splitn(4, ':').nth(2)?;
+    let service = arn.split(':').nth(2)?;
     if !service.starts_with("s3") {
         return None;
     }
@@ -495,10 +495,9 @@ pub fn operation(event_name: &str) -> Operation {
         | "PutObjectAnnotation"
         | "DeleteObjectAnnotation" => Operation::Write,
         "DeleteObject" | "DeleteObjects" => Operation::Delete,
-        "PutObjectAcl"
-        | "PutObjectLegalHold"
-        | "PutObjectRetention"
-        | "UpdateObjectEncryption" => Operation::Permission,
+        "PutObjectAcl" | "PutObjectLegalHold" | "PutObjectRetention" | "UpdateObjectEncryption" => {
+            Operation::Permission
+        }
         name if changes_bucket(name) => Operation::Permission,
         _ => Operation::Other,
     }
@@ -511,8 +510,14 @@ fn changes_bucket(name: &str) -> bool {
         .iter()
         .find_map(|verb| name.strip_prefix(verb))
         .is_some_and(|noun| {
-            ["Bucket", "Account", "Accelerate", "AccessPoint", "MultiRegionAccessPoint"]
-                .iter()
-                .any(|what| noun.starts_with(what))
+            [
+                "Bucket",
+                "Account",
+                "Accelerate",
+                "AccessPoint",
+                "MultiRegionAccessPoint",
+            ]
+            .iter()
+            .any(|what| noun.starts_with(what))
         })
 }

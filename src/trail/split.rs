@@ -26,7 +26,9 @@ pub fn split_records(raw: &[u8]) -> Result<Vec<Range<usize>>, SplitError> {
     let mut at = skip_blanks(raw, 0);
     if raw.get(at) == Some(&b'[') {
         let (items, end) = split_array(raw, at)?;
-        return ends_at(raw, end).then_some(items).ok_or(SplitError::Unbalanced);
+        return ends_at(raw, end)
+            .then_some(items)
+            .ok_or(SplitError::Unbalanced);
     }
     if raw.get(at) != Some(&b'{') {
         return Err(SplitError::NoRecords);
@@ -162,10 +164,7 @@ mod tests {
     #[test]
     fn records_are_found_among_other_members_and_blanks() {
         let raw = " {\"a\": [1,{\"Records\":[2]}], \"Records\" : [ {\"x\":\"]\\\"}\"} ,\n7, \"s\"], \"z\":null}\n";
-        assert_eq!(
-            items(raw),
-            Ok(vec!["{\"x\":\"]\\\"}\"}", "7", "\"s\""])
-        );
+        assert_eq!(items(raw), Ok(vec!["{\"x\":\"]\\\"}\"}", "7", "\"s\""]));
     }
 
     #[test]
