@@ -10,6 +10,22 @@ use std::time::Duration;
 /// What happened, in four paragraphs whose numbers add up.
 pub fn text(report: &Report, lake: &str, took: Duration) -> String {
     let mut out = String::new();
+    if report.objects.is_empty() && report.objects_known > 0 {
+        let known = grouped(report.objects_known);
+        line(
+            &mut out,
+            format_args!("Nothing new: all {known} objects are in the lake already."),
+        );
+        line(&mut out, format_args!("Lake: {lake}"));
+        return out;
+    }
+    if report.objects.is_empty() {
+        line(
+            &mut out,
+            format_args!("Nothing found: the sources hold no files."),
+        );
+        return out;
+    }
     objects(report, took, &mut out);
     records(report, &mut out);
     attribution(report, &mut out);

@@ -105,13 +105,14 @@ impl EncodedFile {
         format!("{}part-{}.zstd.parquet", self.folder, uuid::Uuid::new_v4())
     }
 
-    /// The action that adds the file, written at `path`, to its table.
+    /// The action that adds the file, written at `path`, to its table; `now` is
+    /// the time at which its rows were decided.
     pub fn add_action(&self, path: String, now: UtcMicros) -> Add {
         let stats = match self.event_times {
             Some((first, last)) => serde_json::json!({
                 "numRecords": self.rows,
-                "minValues": { "event_time": first.to_string() },
-                "maxValues": { "event_time": last.to_string() },
+                "minValues": { "event_time": first.to_string(), "ingested_at": now.to_string() },
+                "maxValues": { "event_time": last.to_string(), "ingested_at": now.to_string() },
             }),
             None => serde_json::json!({ "numRecords": self.rows }),
         };

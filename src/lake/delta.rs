@@ -117,6 +117,12 @@ impl LakeTable {
         self.state.version()
     }
 
+    /// When the newest version was committed, where the log tells.
+    pub fn last_commit_at(&self) -> Option<UtcMicros> {
+        let millis = self.state.version_timestamp(self.version())?;
+        Some(UtcMicros(millis.saturating_mul(1000)))
+    }
+
     /// The last version that `app_id` recorded with [`LakeTable::append`].
     ///
     /// # Errors
@@ -248,7 +254,6 @@ impl LakeTable {
         table
     }
 
-    /// Paths and sizes of the live data files, newest commit last.
     pub fn url(&self) -> &Url {
         &self.url
     }

@@ -4,7 +4,7 @@
 //! reader keeps is kept.
 
 use super::error::LakeError;
-use super::ledger::{COPY_REACH, CopyFilter, Ledger};
+use super::ledger::{CopyFilter, Ledger};
 use super::sql;
 use super::store::Lake;
 use crate::model::{Ec2Instance, Principal, StsSession, UtcMicros};
@@ -19,8 +19,11 @@ use futures::StreamExt as _;
 ///
 /// A session lives twelve hours at most, so the newest are those that matter;
 /// older accesses are attributed again when they are settled.
-pub const SESSIONS_READ_MAX: usize = 100_000;
-pub const INSTANCES_READ_MAX: usize = 100_000;
+pub const SESSIONS_READ_MAX: usize = 50_000;
+pub const INSTANCES_READ_MAX: usize = 50_000;
+
+/// Rows this much older than the newest commit are not read for their copies.
+const COPY_REACH_SECONDS: i64 = 6 * 3600;
 
 /// Loads the ledger of source objects.
 ///
@@ -53,11 +56,16 @@ pub async fn read_ledger(lake: &Lake) -> Result<Ledger, LakeError> {
 /// When the table cannot be read.
 pub async fn read_copies(lake: &Lake) -> Result<CopyFilter, LakeError> {
     let mut filter = CopyFilter::default();
+    let recent = lake.s3_access().last_commit_at().map_or_else(
+        || "true".to_owned(),
+        |at| {
+            let from = at.plus_seconds(-COPY_REACH_SECONDS);
+            format!("ingested_at >= TIMESTAMP '{from}'")
+        },
+    );
     let text = format!(
         "SELECT event_id, event_name, aws_account_id, shared_event_id, principal_arn IS NOT NULL \
-         AS has_arn, access_key_id IS NOT NULL AS has_key FROM s3_access \
-         WHERE ingested_at >= (SELECT max(ingested_at) - INTERVAL '6 hours' FROM s3_access) \
-         ORDER BY ingested_at DESC LIMIT {COPY_REACH}"
+         AS has_arn, access_key_id IS NOT NULL AS has_key FROM s3_access WHERE {recent}"
     );
     each_batch(lake, &text, |batch| {
         let (event_id, event_name) = (texts(batch, "event_id"), texts(batch, "event_name"));

@@ -26,8 +26,8 @@ type FastMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
 /// Distinct values kept before everything is forgotten and learned anew.
 ///
-/// Some 100 MB at the very most; a day of a large trail stays far below.
-const DISTINCT_MAX: usize = 60_000;
+/// Some 40 MB; an hour of a large trail stays below.
+const DISTINCT_MAX: usize = 40_000;
 
 /// A decision, shared by every access it was made for.
 pub struct Decision {

@@ -64,7 +64,14 @@ enum Route {
     },
 }
 
-fn route(key: &str) -> Route {
+/// Routes by the key below the scanned folder; where that says nothing, because
+/// the scan began inside the layout, by the whole path.
+fn route(object: &SourceObject) -> Route {
+    let class = match key::classify(&object.key) {
+        KeyClass::Unknown => key::classify(&object.path.to_string_lossy()),
+        class => class,
+    };
+    let key = object.key.as_str();
     let ignored = |kind: LogKind, reason: &str| Route::Done {
         kind: kind.as_str(),
         status: ObjectStatus::Ignored,
@@ -84,7 +91,7 @@ fn route(key: &str) -> Route {
         ),
         LogKind::OtherService | LogKind::Other => ignored(kind, "not_a_cloudtrail_key"),
     };
-    match key::classify(key) {
+    match class {
         KeyClass::Cloudtrail(log_key) => by_kind(log_key.kind, Some(log_key.account_id)),
         KeyClass::OtherService { service } => {
             ignored(LogKind::OtherService, &format!("other_service: {service}"))
@@ -121,7 +128,7 @@ fn route(key: &str) -> Route {
 /// What is reserved for an object before it is fetched, in bytes: stored and
 /// inflated bytes together, by a usual ratio.
 pub fn bytes_expected(object: &SourceObject) -> u64 {
-    match route(&object.key) {
+    match route(object) {
         Route::Read { .. } if object.bytes <= LOG_OBJECT_BYTES_MAX => {
             object.bytes + (object.bytes * 12).min(LOG_OBJECT_BYTES_MAX)
         }
@@ -161,7 +168,7 @@ impl Processor {
             fetched_at: now,
             reservation,
         };
-        match route(&done.object.key) {
+        match route(&done.object) {
             Route::Done {
                 kind,
                 status,

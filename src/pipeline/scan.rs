@@ -217,6 +217,22 @@ fn work(
     }
 }
 
+/// Sessions above which old ones are forgotten; about 1.5 kB each.
+const SESSIONS_MAX: usize = 50_000;
+
+/// Drops sessions that ended long before the newest event, the longer ago the
+/// fewer there are. The lake keeps them; `settle` finds them there.
+fn forget_old(mut index: IdentityIndex, newest: Option<UtcMicros>) -> IdentityIndex {
+    let Some(newest) = newest else { return index };
+    for hours in [48, 12, 2] {
+        if index.sessions() <= SESSIONS_MAX {
+            break;
+        }
+        index = index.without_older_than(newest.plus_seconds(-hours * 3600));
+    }
+    index
+}
+
 struct Committer {
     decider: Decider,
     /// Taken and put back around each extension: built, swapped, not mutated.
