@@ -300,7 +300,7 @@ impl Committer {
         lake: &mut Lake,
         mut batch: Vec<Processed>,
     ) -> Result<(), LakeError> {
-        self.learn(&mut batch);
+        self.learn(&batch);
         while !batch.is_empty() {
             let now = (self.now)();
             let Prepared {
@@ -344,7 +344,7 @@ impl Committer {
     }
 
     /// Adds the batch's identity facts to what is known.
-    fn learn(&mut self, batch: &mut [Processed]) {
+    fn learn(&mut self, batch: &[Processed]) {
         let sessions = batch
             .iter()
             .flat_map(|done| done.log.sts_sessions.iter().cloned())
@@ -353,10 +353,14 @@ impl Committer {
             .iter()
             .flat_map(|done| done.log.ec2_instances.iter().cloned())
             .collect();
+        let newest = batch
+            .iter()
+            .filter_map(|done| done.log.last_event_time)
+            .max();
         self.index = self
             .index
             .take()
-            .map(|index| index.with(sessions, instances));
+            .map(|index| forget_old(index, newest).with(sessions, instances));
     }
 
     fn prepare(&mut self, batch: &[Processed], now: UtcMicros) -> Result<Prepared, LakeError> {
