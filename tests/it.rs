@@ -1,1 +1,8 @@
+//! The integration tests, one binary: linking DataFusion once is slow enough.
 
+#[path = "it/house.rs"]
+mod house;
+#[path = "it/parse.rs"]
+mod parse;
+#[path = "it/twin.rs"]
+mod twin;

@@ -8,6 +8,9 @@ use crate::model::{ObjectCounts, ObjectStatus, UtcMicros};
 use crate::trail::inflate::{InflateLimits, Inflated, Inflater, sha256};
 use crate::trail::key::{self, KeyClass, LogKind};
 use crate::trail::log::{Content, Cut, LogReader, Origin, ParsedLog, Unrecognised};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 
 /// Largest object read, in bytes, stored or inflated; above it, quarantine.
 ///
@@ -137,15 +140,30 @@ pub fn bytes_expected(object: &SourceObject) -> u64 {
 }
 
 /// Processes objects one after another, with buffers that it keeps.
-#[derive(Default)]
 pub struct Processor {
     inflater: Inflater,
     reader: LogReader,
+    stored: Vec<u8>,
     raw: Vec<u8>,
 }
 
+/// Room for inflated bytes from the start: most objects fit, and none of them
+/// makes the buffer move.
+const RAW_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+
 /// A buffer that grew beyond this for one giant is given back after it.
 const RAW_BUFFER_KEPT: usize = 16 * 1024 * 1024;
+
+impl Default for Processor {
+    fn default() -> Self {
+        Processor {
+            inflater: Inflater::new(),
+            reader: LogReader::default(),
+            stored: Vec::new(),
+            raw: Vec::with_capacity(RAW_BUFFER_BYTES),
+        }
+    }
+}
 
 impl Processor {
     /// Reads the object and says what became of it.
@@ -195,7 +213,10 @@ impl Processor {
         done.reservation
             .shrink_to((done.log.accesses.bytes() + facts * 1024 + 1024) as u64);
         if self.raw.capacity() > RAW_BUFFER_KEPT {
-            self.raw = Vec::new();
+            self.raw = Vec::with_capacity(RAW_BUFFER_BYTES);
+        }
+        if self.stored.capacity() > RAW_BUFFER_KEPT {
+            self.stored = Vec::new();
         }
         done
     }
@@ -211,18 +232,15 @@ impl Processor {
             ));
             return;
         }
-        let stored = match std::fs::read(&done.object.path) {
-            Ok(stored) => stored,
-            Err(error) => {
-                done.object.unreadable = Some(error.to_string());
-                return;
-            }
-        };
+        if let Err(error) = fetch(&done.object.path, &mut self.stored) {
+            done.object.unreadable = Some(error.to_string());
+            return;
+        }
         let limits = InflateLimits {
             raw_bytes_max: LOG_OBJECT_BYTES_MAX,
             ratio_max: INFLATE_RATIO_MAX,
         };
-        let inflated = match self.inflater.inflate(&stored, &limits, &mut self.raw) {
+        let inflated = match self.inflater.inflate(&self.stored, &limits, &mut self.raw) {
             Ok(inflated) => inflated,
             Err(error) => {
                 done.reason = Some(format!("{}: {error}", error.reason()));
@@ -239,7 +257,7 @@ impl Processor {
         if matches!(content, Content::Unrecognised(Unrecognised::InvalidJson))
             && self
                 .inflater
-                .inflate(&stored, &limits, &mut self.raw)
+                .inflate(&self.stored, &limits, &mut self.raw)
                 .is_ok()
         {
             content = self.reader.read(&mut self.raw, origin, Cut::ByRecord);
@@ -275,4 +293,11 @@ impl Processor {
             }
         }
     }
+}
+
+/// Reads the stored bytes into the buffer, cleared first.
+fn fetch(path: &Path, stored: &mut Vec<u8>) -> std::io::Result<()> {
+    stored.clear();
+    File::open(path)?.read_to_end(stored)?;
+    Ok(())
 }

@@ -47,12 +47,12 @@ pub struct ScanLimits {
 impl ScanLimits {
     /// Defaults for that many cores.
     ///
-    /// 144 MiB in flight, a quarter of it a commit: with the buffers of two
+    /// 96 MiB in flight, a quarter of it a commit: with the buffers of two
     /// workers and the encoder a scan stays below 400 MB.
     pub fn for_cores(threads: usize) -> ScanLimits {
         ScanLimits {
-            in_flight_bytes_max: 144 * 1024 * 1024,
-            commit_bytes: 36 * 1024 * 1024,
+            in_flight_bytes_max: 96 * 1024 * 1024,
+            commit_bytes: 24 * 1024 * 1024,
             commit_objects: 20_000,
             commit_interval: Duration::from_secs(60),
             threads: threads.max(1),

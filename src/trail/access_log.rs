@@ -120,10 +120,31 @@ impl AccessLog {
         self.rows.capacity() * size_of::<Row>() + self.arena.capacity() + groups * 600
     }
 
-    /// Gives back the room that was reserved and not used.
+    /// An empty log with room for as much as `like` held: objects of one trail
+    /// resemble each other, and growing step by step costs more than reading.
+    pub fn with_room_like(like: LogSize) -> AccessLog {
+        AccessLog {
+            rows: Vec::with_capacity(like.rows),
+            arena: String::with_capacity(like.text_bytes),
+            ..AccessLog::default()
+        }
+    }
+
+    pub fn size(&self) -> LogSize {
+        LogSize {
+            rows: self.rows.len(),
+            text_bytes: self.arena.len(),
+        }
+    }
+
+    /// Gives back the room that was reserved and not used, where it is much.
     pub fn shrink(&mut self) {
-        self.rows.shrink_to_fit();
-        self.arena.shrink_to_fit();
+        if self.rows.capacity() > self.rows.len() / 4 * 5 + 64 {
+            self.rows.shrink_to_fit();
+        }
+        if self.arena.capacity() > self.arena.len() / 4 * 5 + 4096 {
+            self.arena.shrink_to_fit();
+        }
     }
 
     pub fn push(&mut self, access: &NewAccess<'_>) {
@@ -271,6 +292,13 @@ impl AccessLog {
     pub fn source_index(&self, index: usize) -> Option<u32> {
         self.rows.get(index).map(|row| row.source_index)
     }
+}
+
+/// How much a log held.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogSize {
+    pub rows: usize,
+    pub text_bytes: usize,
 }
 
 /// What tells copies of one event apart.

@@ -28,7 +28,6 @@ pub fn sts_session(f: &Fields<'_, '_>, event_id: String, source_uri: &str) -> St
     let assumed = response.and_then(|r| r.get("assumedRoleUser"));
     let policy = text(request, "policy").and_then(parse_session_policy);
     let principal = f.principal();
-    let client = f.client(&principal);
     // GetSessionToken and GetFederationToken issue for the caller itself.
     let role_arn = text(request, "roleArn").or_else(|| {
         f.resources.and_then(|r| {
@@ -57,7 +56,7 @@ pub fn sts_session(f: &Fields<'_, '_>, event_id: String, source_uri: &str) -> St
             text(request, "sourceIdentity").or_else(|| text(response, "sourceIdentity"))
         ),
         caller: principal.to_owned(),
-        caller_ip: own(client.source_ip),
+        caller_ip: own(f.source_ip),
         policy_prefixes,
         policy_actions,
         error_code: own(f.error_code),

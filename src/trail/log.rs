@@ -10,7 +10,7 @@
 //! Deliberately not here: dropping copies, attribution, verdicts. They need
 //! more than one object.
 
-use super::access_log::{AccessLog, NewAccess};
+use super::access_log::{AccessLog, LogSize, NewAccess};
 use super::event_id::{content_hash, copy_key, event_id, guid_bytes, made_event_id};
 use super::facts;
 use super::record::{self, BadRecord, Fields, Record};
@@ -94,6 +94,8 @@ pub struct Origin<'o> {
 pub struct LogReader {
     buffers: Buffers,
     tape: Tape<'static>,
+    /// How much the last log held.
+    last: LogSize,
 }
 
 impl Default for LogReader {
@@ -101,6 +103,7 @@ impl Default for LogReader {
         LogReader {
             buffers: Buffers::new(SLICE_BYTES),
             tape: Tape::null(),
+            last: LogSize::default(),
         }
     }
 }
@@ -125,7 +128,10 @@ impl LogReader {
         }
         let len = raw.len();
         raw.resize(len + INPUT_PADDING, 0);
-        let mut log = ParsedLog::default();
+        let mut log = ParsedLog {
+            accesses: AccessLog::with_room_like(self.last),
+            ..ParsedLog::default()
+        };
         let outcome = match cut {
             Cut::Coarse if len <= WHOLE_BYTES_MAX => self.read_whole(raw, len, origin, &mut log),
             Cut::Coarse => self.read_slices(raw, len, origin, SLICE_BYTES, &mut log),
@@ -135,6 +141,7 @@ impl LogReader {
         match outcome {
             Ok(Kind::Log) => {
                 log.accesses.shrink();
+                self.last = log.accesses.size();
                 Content::Log(Box::new(log))
             }
             Ok(Kind::Digest) => Content::Digest,
@@ -284,7 +291,8 @@ impl ParsedLog {
     }
 
     fn take_access(&mut self, value: Value<'_, '_>, fields: &Fields<'_, '_>, origin: Origin<'_>) {
-        let request = fields.s3_request();
+        let additional = fields.additional();
+        let request = fields.s3_request(&additional);
         let principal = fields.principal();
         let mut target = fields.account_and_region();
         target.aws_account_id = target.aws_account_id.or(origin.account_id);
@@ -322,7 +330,7 @@ impl ParsedLog {
             request_id: fields.request_id,
             shared_event_id: fields.shared_event_id,
             principal,
-            client: fields.client(&principal),
+            client: fields.client(&principal, &additional),
             target,
             source_index: u32::try_from(self.records).unwrap_or(u32::MAX),
             copy_key: copy_key(guid, content.as_ref(), target.aws_account_id),

@@ -61,7 +61,7 @@ pub struct Fields<'t, 'a> {
     pub event_id: Option<&'a str>,
     version_minor: Option<u32>,
     aws_region: Option<&'a str>,
-    source_ip: Option<&'a str>,
+    pub source_ip: Option<&'a str>,
     user_agent: Option<&'a str>,
     pub error_code: Option<&'a str>,
     pub error_message: Option<&'a str>,
@@ -205,25 +205,37 @@ impl<'a> Fields<'_, 'a> {
         p
     }
 
-    /// Where the request came from and how it was sent.
-    pub fn client(&self, principal: &Principal<&'a str>) -> Client<&'a str> {
-        let mut auth_method = None;
-        let (mut cipher, mut s3_data) = (false, false);
-        let mut vpc_endpoint_id = self.vpc_endpoint_id;
+    /// What S3 adds to the record, read in one pass.
+    pub fn additional(&self) -> Additional<'a> {
+        let mut a = Additional::default();
         for (key, value) in self.additional.iter().flat_map(|v| v.members()) {
             match key {
-                "AuthenticationMethod" => auth_method = value.text(),
-                "CipherSuite" => cipher = value.text().is_some(),
-                "bytesTransferredOut" => s3_data = true,
-                "vpcEndpointId" if vpc_endpoint_id.is_none() => vpc_endpoint_id = value.text(),
+                "AuthenticationMethod" => a.auth_method = value.text(),
+                "CipherSuite" => a.cipher = value.text().is_some(),
+                "SSEApplied" => a.sse_applied = value.text(),
+                "bytesTransferredIn" => a.bytes_in = value.integer(),
+                "bytesTransferredOut" => {
+                    a.bytes_out = value.integer();
+                    a.is_s3_data = true;
+                }
+                "vpcEndpointId" => a.vpc_endpoint_id = value.text(),
                 _ => {}
             }
         }
+        a
+    }
+
+    /// Where the request came from and how it was sent.
+    pub fn client(&self, principal: &Principal<&'a str>, a: &Additional<'a>) -> Client<&'a str> {
         let version = self
             .tls_details
             .and_then(|tls| tls.get("tlsVersion"))
             .and_then(Value::text);
-        let direct = principal.invoked_by.is_none()
+        let plaintext = a.is_s3_data
+            && !a.cipher
+            && self.tls_details.is_none()
+            && self.version_minor.is_some_and(|minor| minor >= 8)
+            && principal.invoked_by.is_none()
             && principal.identity_type != Some("AWSService")
             && self
                 .source_ip
@@ -231,17 +243,9 @@ impl<'a> Fields<'_, 'a> {
         Client {
             source_ip: self.source_ip,
             user_agent: self.user_agent,
-            vpc_endpoint_id,
-            tls: Tls {
-                version,
-                plaintext: direct
-                    && s3_data
-                    && !cipher
-                    && version.is_none()
-                    && self.tls_details.is_none()
-                    && self.version_minor.is_some_and(|minor| minor >= 8),
-            },
-            auth_method,
+            vpc_endpoint_id: self.vpc_endpoint_id.or(a.vpc_endpoint_id),
+            tls: Tls { version, plaintext },
+            auth_method: a.auth_method,
         }
     }
 
@@ -256,20 +260,15 @@ impl<'a> Fields<'_, 'a> {
     }
 
     /// What the request and its answer say about objects and encryption.
-    pub fn s3_request(&self) -> S3Request<'a> {
-        let mut r = S3Request::default();
+    pub fn s3_request(&self, additional: &Additional<'a>) -> S3Request<'a> {
+        let mut r = S3Request {
+            bytes_in: additional.bytes_in,
+            bytes_out: additional.bytes_out,
+            presigned: additional.auth_method == Some("QueryString"),
+            ..S3Request::default()
+        };
         for (key, value) in self.request_parameters.iter().flat_map(|v| v.members()) {
             read_parameter(key, value, &mut r);
-        }
-        let mut sse_applied = None;
-        for (key, value) in self.additional.iter().flat_map(|v| v.members()) {
-            match key {
-                "bytesTransferredIn" => r.bytes_in = value.integer(),
-                "bytesTransferredOut" => r.bytes_out = value.integer(),
-                "SSEApplied" => sse_applied = value.text(),
-                "AuthenticationMethod" => r.presigned = value.text() == Some("QueryString"),
-                _ => {}
-            }
         }
         let mut sse_answered = None;
         for (key, value) in self.response_elements.iter().flat_map(|v| v.members()) {
@@ -284,7 +283,11 @@ impl<'a> Fields<'_, 'a> {
                 _ => {}
             }
         }
-        r.sse = sse_applied.or(sse_answered).or(r.sse).map(sse_name);
+        r.sse = additional
+            .sse_applied
+            .or(sse_answered)
+            .or(r.sse)
+            .map(sse_name);
         if r.sse.is_none() && r.customer_key {
             r.sse = Some("SSE_C");
         }
@@ -354,6 +357,19 @@ fn read_session_context<'a>(context: Value<'_, 'a>, p: &mut Principal<&'a str>) 
             _ => {}
         }
     }
+}
+
+/// The members of `additionalEventData` that S3 fills in.
+#[derive(Clone, Copy, Default)]
+pub struct Additional<'a> {
+    auth_method: Option<&'a str>,
+    cipher: bool,
+    sse_applied: Option<&'a str>,
+    bytes_in: Option<i64>,
+    bytes_out: Option<i64>,
+    /// Only data events count transferred bytes.
+    is_s3_data: bool,
+    vpc_endpoint_id: Option<&'a str>,
 }
 
 /// What an S3 request named; bucket and key still by source.

@@ -19,7 +19,8 @@ use std::net::IpAddr;
 pub enum Twin {
     Access(Box<TwinAccess>),
     NotS3,
-    /// An S3 event without a name or a time, or no record at all.
+    /// No record at all, or one that the tables need and that lacks its source,
+    /// its time, or a version that is known.
     Bad,
 }
 
@@ -81,17 +82,32 @@ impl TwinAccess {
 
 /// Reads one record; `key_account` is the account in the key of its object.
 pub fn read(record: &Value, key_account: Option<&str>) -> Twin {
-    if !record.is_object() {
-        return Twin::Bad;
-    }
-    match text(record, "/eventSource").as_deref() {
-        Some("s3.amazonaws.com" | "s3express.amazonaws.com" | "s3-outposts.amazonaws.com") => {}
-        _ => return Twin::NotS3,
-    }
-    let event_time = text(record, "/eventTime").and_then(|at| UtcMicros::parse_iso(&at));
-    let (Some(event_time), Some(event_name)) = (event_time, text(record, "/eventName")) else {
+    let Some(source) = text(record, "/eventSource") else {
         return Twin::Bad;
     };
+    // Other layouts, which speak of accesses but are none.
+    let category = text(record, "/eventCategory");
+    if matches!(
+        category.as_deref(),
+        Some("Insight" | "Aggregated" | "NetworkActivity")
+    ) {
+        return Twin::NotS3;
+    }
+    let event_name = text(record, "/eventName").unwrap_or_default();
+    let s3 = matches!(
+        source.as_str(),
+        "s3.amazonaws.com" | "s3express.amazonaws.com" | "s3-outposts.amazonaws.com"
+    );
+    if !s3 && !is_identity_event(record, &source, &event_name) {
+        return Twin::NotS3;
+    }
+    let event_time = text(record, "/eventTime").and_then(|at| UtcMicros::parse_iso(&at));
+    let (Some(event_time), true) = (event_time, is_known_version(record)) else {
+        return Twin::Bad;
+    };
+    if !s3 {
+        return Twin::NotS3;
+    }
 
     let bucket = param(record, "bucketName").or_else(|| object_place(record).map(|place| place.0));
     let error_code = text(record, "/errorCode");
@@ -111,7 +127,8 @@ pub fn read(record: &Value, key_account: Option<&str>) -> Twin {
         bytes_in: bytes(record, "/additionalEventData/bytesTransferredIn"),
         bytes_out: bytes(record, "/additionalEventData/bytesTransferredOut"),
         sse: sse(record),
-        kms_key_arn: param(record, "x-amz-server-side-encryption-aws-kms-key-id"),
+        kms_key_arn: answer(record, "x-amz-server-side-encryption-aws-kms-key-id")
+            .or_else(|| param(record, "x-amz-server-side-encryption-aws-kms-key-id")),
         presigned: auth_method.as_deref() == Some("QueryString"),
         request_id: text(record, "/requestID"),
         shared_event_id: text(record, "/sharedEventID"),
@@ -135,6 +152,42 @@ pub fn read(record: &Value, key_account: Option<&str>) -> Twin {
             bucket,
         },
     }))
+}
+
+/// Sessions and instances come from these; a refused EC2 call changed nothing.
+fn is_identity_event(record: &Value, source: &str, event_name: &str) -> bool {
+    match source {
+        "sts.amazonaws.com" => [
+            "AssumeRole",
+            "AssumeRoleWithSAML",
+            "AssumeRoleWithWebIdentity",
+            "AssumeRoot",
+            "GetSessionToken",
+            "GetFederationToken",
+        ]
+        .contains(&event_name),
+        "ec2.amazonaws.com" => {
+            let changes = [
+                "RunInstances",
+                "CreateFleet",
+                "CreateTags",
+                "DeleteTags",
+                "TerminateInstances",
+            ];
+            changes.contains(&event_name) && text(record, "/errorCode").is_none()
+        }
+        _ => false,
+    }
+}
+
+/// facts: compare the major version for equality. What is no number tells none.
+fn is_known_version(record: &Value) -> bool {
+    let version = text(record, "/eventVersion").unwrap_or_default();
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    major.is_none_or(|major| major == 1)
 }
 
 /// A text that is there and not empty.
@@ -161,8 +214,10 @@ fn param(record: &Value, name: &str) -> Option<String> {
 
 /// A count that is an integer, a float, or a text of either.
 fn bytes(record: &Value, pointer: &str) -> Option<i64> {
-    let number = |n: f64| n.is_finite().then_some(n as i64);
+    // Beyond 2^53 a float names no whole number any more; no object is so large.
+    let number = |n: f64| (n.abs() < 9e15).then_some(n as i64);
     match record.pointer(pointer)? {
+        Value::Number(n) if n.is_u64() => n.as_i64(),
         Value::Number(n) => n.as_i64().or_else(|| number(n.as_f64()?)),
         Value::String(text) => text.parse().ok().or_else(|| number(text.parse().ok()?)),
         _ => None,
@@ -225,28 +280,31 @@ fn outcome(error_code: Option<&str>) -> Outcome {
     }
 }
 
-/// What S3 says it applied, else what the request asked for.
+/// What S3 says it applied: in its own words, else in its answer's header; else
+/// what the request asked for.
 fn sse(record: &Value) -> Option<String> {
-    if let Some(applied) = text(record, "/additionalEventData/SSEApplied") {
-        let known = match applied.to_ascii_uppercase().as_str() {
-            "SSE_S3" | "DEFAULT_SSE_S3" => "SSE_S3",
-            "SSE_KMS" | "DEFAULT_SSE_KMS" => "SSE_KMS",
-            "DSSE_KMS" | "DEFAULT_DSSE_KMS" => "DSSE_KMS",
-            "SSE_C" | "DEFAULT_SSE_C" => "SSE_C",
-            _ => return Some(applied),
-        };
-        return Some(known.to_owned());
-    }
-    if let Some(header) = param(record, "x-amz-server-side-encryption") {
-        let known = match header.to_ascii_lowercase().as_str() {
-            "aes256" => "SSE_S3",
-            "aws:kms" => "SSE_KMS",
-            "aws:kms:dsse" => "DSSE_KMS",
-            _ => return Some(header),
-        };
-        return Some(known.to_owned());
-    }
-    param(record, "x-amz-server-side-encryption-customer-algorithm").map(|_| "SSE_C".to_owned())
+    let named = text(record, "/additionalEventData/SSEApplied")
+        .or_else(|| answer(record, "x-amz-server-side-encryption"))
+        .or_else(|| param(record, "x-amz-server-side-encryption"));
+    let Some(named) = named else {
+        let header = "x-amz-server-side-encryption-customer-algorithm";
+        return param(record, header)
+            .or_else(|| answer(record, header))
+            .map(|_| "SSE_C".to_owned());
+    };
+    let known = match named.to_ascii_lowercase().as_str() {
+        "sse_s3" | "default_sse_s3" | "aes256" => "SSE_S3",
+        "sse_kms" | "default_sse_kms" | "aws:kms" => "SSE_KMS",
+        "dsse_kms" | "default_dsse_kms" | "aws:kms:dsse" => "DSSE_KMS",
+        "sse_c" | "default_sse_c" => "SSE_C",
+        _ => return Some(named),
+    };
+    Some(known.to_owned())
+}
+
+/// A header of the answer.
+fn answer(record: &Value, name: &str) -> Option<String> {
+    text(record, &format!("/responseElements/{name}"))
 }
 
 fn principal(record: &Value) -> Principal {
@@ -257,7 +315,16 @@ fn principal(record: &Value) -> Principal {
         let (_, session) = arn.split_once(":assumed-role/")?.1.rsplit_once('/')?;
         Some(session.to_owned())
     });
-    let from_id = || Some(principal_id.as_deref()?.rsplit_once(':')?.1.to_owned());
+    // A web identity's principalId has colons too, and names no session.
+    let kind = of("type");
+    let role_session = matches!(kind.as_deref(), Some("AssumedRole" | "AWSAccount"));
+    let from_id = || {
+        let (_, session) = principal_id
+            .as_deref()
+            .filter(|_| role_session)?
+            .split_once(':')?;
+        Some(session.to_owned())
+    };
     let session_name = from_arn
         .filter(|name| !name.is_empty())
         .or_else(from_id)
@@ -282,27 +349,21 @@ fn principal(record: &Value) -> Principal {
     }
 }
 
-/// See `Tls::plaintext`: a data request that somebody sent to S3 himself, whose
-/// record would show TLS if there had been any.
+/// See `Tls::plaintext`: a request that somebody sent to S3 himself, in whose
+/// record S3 would have shown TLS if there had been any.
 fn is_plaintext(record: &Value) -> bool {
     let minor = text(record, "/eventVersion")
-        .and_then(|version| version.strip_prefix("1.")?.parse::<u32>().ok());
+        .and_then(|version| version.split('.').nth(1)?.parse::<u32>().ok());
     let has = |pointer| text(record, pointer).is_some();
-    let is = |pointer, expected| text(record, pointer).as_deref() == Some(expected);
-
     let records_tls = minor.is_some_and(|minor| minor >= 8);
-    let data = is("/eventCategory", "Data") && is("/eventType", "AwsApiCall");
     let direct = !has("/userIdentity/invokedBy")
-        && !is("/userIdentity/type", "AWSService")
+        && text(record, "/userIdentity/type").as_deref() != Some("AWSService")
         && text(record, "/sourceIPAddress").is_some_and(|ip| ip.parse::<IpAddr>().is_ok());
-    let signed = has("/additionalEventData/SignatureVersion")
-        || has("/additionalEventData/AuthenticationMethod");
-    let anonymous = is("/userIdentity/accountId", "anonymous")
-        || is("/userIdentity/accountId", "ANONYMOUS_PRINCIPAL");
-    let details = record.get("tlsDetails").and_then(Value::as_object);
-    let shows_tls = details.is_some_and(|details| !details.is_empty())
-        || has("/additionalEventData/CipherSuite");
-    records_tls && data && direct && (signed || anonymous) && !shows_tls
+    let by_s3 = record
+        .pointer("/additionalEventData/bytesTransferredOut")
+        .is_some();
+    let shows_tls = record.get("tlsDetails").is_some() || has("/additionalEventData/CipherSuite");
+    records_tls && direct && by_s3 && !shows_tls
 }
 
 /// The object in the request's parameters, else in `resources[]`, where it must
@@ -327,22 +388,15 @@ fn object_place(record: &Value) -> Option<(String, String)> {
     objects.chain(others).find_map(|item| place(&arn(item)?))
 }
 
-/// The account of the request's bucket: of the item whose ARN names it, else of
-/// the only bucket there is.
+/// The account of the bucket: of the items whose ARN names it.
 fn bucket_account(record: &Value, bucket: Option<&str>) -> Option<String> {
     let items = resources(record);
-    let buckets: Vec<&Value> = items
-        .iter()
-        .filter(|item| field(item, "type").as_deref() == Some("AWS::S3::Bucket"))
-        .collect();
-    let named = buckets.iter().find(|item| {
+    let named = items.iter().filter(|item| {
+        let is_bucket = field(item, "type").is_some_and(|kind| kind.ends_with("::Bucket"));
         let named = field(item, "ARN").and_then(|arn| place(&arn));
-        named.is_some_and(|(name, _)| Some(name.as_str()) == bucket)
+        is_bucket && named.is_some_and(|(name, _)| Some(name.as_str()) == bucket)
     });
-    match (named, buckets.as_slice()) {
-        (Some(item), _) | (None, [item]) => field(item, "accountId"),
-        _ => None,
-    }
+    named.filter_map(|item| field(item, "accountId")).next()
 }
 
 fn resources(record: &Value) -> Vec<Value> {
@@ -363,13 +417,25 @@ fn field(item: &Value, name: &str) -> Option<String> {
 }
 
 /// Bucket and key of `arn:<partition>:s3:::<bucket>[/<key>]`; a key may hold
-/// colons. Access points and Outposts name no bucket this way.
+/// colons. An access point stands for its bucket, by its ARN; a bucket on an
+/// Outpost has a path before its name.
 fn place(arn: &str) -> Option<(String, String)> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let &["arn", _, "s3", "", "", place] = parts.as_slice() else {
+    let &["arn", _, service, _, _, resource] = parts.as_slice() else {
         return None;
     };
-    let (bucket, key) = place.split_once('/').unwrap_or((place, ""));
+    if !service.starts_with("s3") {
+        return None;
+    }
+    if resource.starts_with("accesspoint/") {
+        let (bucket, key) = arn.split_once("/object/").unwrap_or((arn, ""));
+        return Some((bucket.to_owned(), key.to_owned()));
+    }
+    let resource = match resource.strip_prefix("outpost/") {
+        Some(below) => below.split_once("/bucket/")?.1,
+        None => resource,
+    };
+    let (bucket, key) = resource.split_once('/').unwrap_or((resource, ""));
     (!bucket.is_empty()).then(|| (bucket.to_owned(), key.to_owned()))
 }
 
@@ -558,7 +624,13 @@ fn frame() -> impl Strategy<Value = Value> {
         ),
         (
             "responseElements",
-            prop_oneof![Just(Value::Null), Just(json!({"x-amz-version-id": "v"}))].boxed(),
+            prop_oneof![
+                Just(Value::Null),
+                Just(json!({"x-amz-version-id": "v"})),
+                Just(json!({"x-amz-server-side-encryption": "aws:kms",
+                    "x-amz-server-side-encryption-aws-kms-key-id": "arn:aws:kms:us-west-2:111122223333:key/answered"})),
+            ]
+            .boxed(),
         ),
         (
             "unknownBlock",
