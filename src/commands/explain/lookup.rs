@@ -1,0 +1,216 @@
+//! Reads what the lake holds about one event.
+//!
+//! Values go into filters as values, never into the text of a query: an event
+//! id comes from the command line, and every other id from a log.
+
+use super::cells::Cells;
+use super::evidence::Facts;
+use crate::model::{AccessEvent, Ec2Instance, Principal, StsSession, UtcMicros};
+use datafusion::common::ScalarValue;
+use datafusion::error::Result;
+use datafusion::execution::context::SessionContext;
+use datafusion::prelude::{Expr, col, lit};
+use std::collections::BTreeSet;
+
+/// Steps back from session to session; attribution follows no more of them.
+const STEPS_MAX: usize = 10;
+
+/// Facts read for one event. A handful is usual; only a redacted trail, where
+/// one key stands for all, has more, and then no link is unique anyhow.
+const FACTS_MAX: usize = 20_000;
+
+/// Around a session's creation, in seconds: wider than attribution looks.
+const CREATION_SLACK_SECS: i64 = 5;
+
+pub struct Lookup {
+    context: SessionContext,
+}
+
+/// What sessions are looked for by.
+#[derive(Default, PartialEq, Eq, Clone)]
+struct Wanted {
+    keys: BTreeSet<String>,
+    event_ids: BTreeSet<String>,
+    shared_ids: BTreeSet<String>,
+}
+
+impl Lookup {
+    pub fn new(context: SessionContext) -> Lookup {
+        Lookup { context }
+    }
+
+    /// The rows of that event: several, where several accounts got a copy.
+    pub async fn rows_of(&self, event_id: &str) -> Result<Vec<Cells>> {
+        let mut rows = self.select("s3_access", col("event_id").eq(lit(event_id))).await?;
+        rows.sort_by_cached_key(|row| (row.owned("aws_account_id"), row.owned("source_uri")));
+        Ok(rows)
+    }
+
+    pub async fn count_events(&self) -> Result<u64> {
+        if !self.context.table_exist("s3_access")? {
+            return Ok(0);
+        }
+        let count = self.context.table("s3_access").await?.count().await?;
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
+    /// The source object's row in `log_objects`.
+    pub async fn object_of(&self, row: &Cells) -> Result<Option<Cells>> {
+        let Some(uri) = row.text("source_uri") else {
+            return Ok(None);
+        };
+        let mut objects = self.select("log_objects", col("uri").eq(lit(uri))).await?;
+        // The same place may have been read again after it was written anew.
+        let etag = row.text("source_etag");
+        objects.sort_by_key(|object| {
+            (object.text("etag") != etag, object.text("status") != Some("committed"))
+        });
+        Ok(objects.into_iter().next())
+    }
+
+    /// Every session and instance fact that the event's attribution can rest on.
+    pub async fn facts_around(&self, row: &Cells, access: &AccessEvent<'_>) -> Result<Facts> {
+        let sessions = self.sessions_around(row, access.principal).await?;
+        let mut ids: BTreeSet<String> = row.owned("instance_id").into_iter().collect();
+        ids.extend(instances_named_by(access.principal));
+        for session in &sessions {
+            ids.extend(session.role_session_name.clone());
+            ids.extend(instances_named_by(&session.caller));
+        }
+        ids.retain(|id| id.starts_with("i-"));
+        let evidence = row.list("attribution_evidence");
+        let filter = any_of("instance_id", &ids).or(any_of("event_id", &evidence));
+        let instances = self.select("ec2_instances", filter).await?;
+        Ok(Facts {
+            sessions,
+            instances: instances.iter().map(instance).collect(),
+        })
+    }
+
+    /// The sessions that the access may be of, and those before them.
+    async fn sessions_around(&self, row: &Cells, principal: &Principal) -> Result<Vec<StsSession>> {
+        let mut wanted = Wanted::default();
+        wanted.keys.extend(principal.access_key_id.clone());
+        wanted.event_ids.extend(row.list("attribution_evidence"));
+        let created = created_near(principal);
+        let mut sessions = Vec::new();
+        for _ in 0..STEPS_MAX {
+            let mut filter = any_of("access_key_id", &wanted.keys)
+                .or(any_of("event_id", &wanted.event_ids))
+                .or(any_of("shared_event_id", &wanted.shared_ids));
+            if let Some(created) = &created {
+                filter = filter.or(created.clone());
+            }
+            let found = self.select("sts_sessions", filter).await?;
+            sessions = found.iter().map(session).collect::<Vec<_>>();
+            let mut next = wanted.clone();
+            for session in &sessions {
+                next.keys.extend(session.access_key_id.clone());
+                next.keys.extend(session.caller.access_key_id.clone());
+                next.event_ids.insert(session.event_id.clone());
+                next.shared_ids.extend(session.shared_event_id.clone());
+            }
+            next.keys.remove("");
+            next.shared_ids.remove("");
+            if next == wanted {
+                break;
+            }
+            wanted = next;
+        }
+        Ok(sessions)
+    }
+
+    async fn select(&self, table: &str, filter: Expr) -> Result<Vec<Cells>> {
+        if !self.context.table_exist(table)? {
+            return Ok(Vec::new());
+        }
+        let frame = self.context.table(table).await?.filter(filter)?;
+        let batches = frame.limit(0, Some(FACTS_MAX))?.collect().await?;
+        Ok(Cells::each(&batches).collect())
+    }
+}
+
+fn any_of<'a>(column: &str, values: impl IntoIterator<Item = &'a String>) -> Expr {
+    let values: Vec<Expr> = values.into_iter().map(|value| lit(value.as_str())).collect();
+    if values.is_empty() {
+        return lit(false);
+    }
+    col(column).in_list(values, false)
+}
+
+/// Sessions of the same name that were issued when this one was created.
+fn created_near(principal: &Principal) -> Option<Expr> {
+    let (name, at) = (principal.session_name.as_deref()?, principal.session_issued_at?);
+    let time = |at: UtcMicros| lit(ScalarValue::TimestampMicrosecond(Some(at.0), Some("UTC".into())));
+    let (from, until) = (at.plus_seconds(-CREATION_SLACK_SECS), at.plus_seconds(CREATION_SLACK_SECS));
+    Some(
+        col("role_session_name")
+            .eq(lit(name))
+            .and(col("issued_at").between(time(from), time(until))),
+    )
+}
+
+fn instances_named_by(principal: &Principal) -> impl Iterator<Item = String> {
+    let in_scope = principal
+        .in_scope_issued_to
+        .as_deref()
+        .and_then(|arn| arn.rsplit('/').next());
+    let named = principal.session_name.as_deref();
+    [in_scope.map(str::to_owned), named.map(str::to_owned)].into_iter().flatten()
+}
+
+fn session(row: &Cells) -> StsSession {
+    StsSession {
+        event_id: row.owned("event_id").unwrap_or_default(),
+        event_name: row.owned("event_name").unwrap_or_default(),
+        issued_at: row.time("issued_at").unwrap_or_default(),
+        expires_at: row.time("expires_at"),
+        aws_account_id: row.owned("aws_account_id"),
+        aws_region: row.owned("aws_region"),
+        access_key_id: row.owned("access_key_id"),
+        role_arn: row.owned("role_arn"),
+        role_session_name: row.owned("role_session_name"),
+        assumed_role_id: row.owned("assumed_role_id"),
+        external_id: row.owned("external_id"),
+        source_identity: row.owned("source_identity"),
+        caller: Principal {
+            identity_type: row.owned("caller_type"),
+            principal_id: row.owned("caller_principal_id"),
+            arn: row.owned("caller_arn"),
+            account_id: row.owned("caller_account_id"),
+            access_key_id: row.owned("caller_access_key_id"),
+            session_issuer_arn: row.owned("caller_session_issuer_arn"),
+            session_name: row.owned("caller_session_name"),
+            session_issued_at: row.time("caller_session_issued_at"),
+            in_scope_issuer_type: row.owned("caller_in_scope_issuer_type"),
+            in_scope_issued_to: row.owned("caller_in_scope_issued_to"),
+            invoked_by: row.owned("caller_invoked_by"),
+            ..Principal::default()
+        },
+        caller_ip: row.owned("caller_ip"),
+        policy_prefixes: row.list("policy_prefixes"),
+        policy_actions: row.list("policy_actions"),
+        error_code: row.owned("error_code"),
+        shared_event_id: row.owned("shared_event_id"),
+        source_uri: row.owned("source_uri").unwrap_or_default(),
+    }
+}
+
+fn instance(row: &Cells) -> Ec2Instance {
+    let tags = row.structs("tags", ["key", "value"]);
+    Ec2Instance {
+        instance_id: row.owned("instance_id").unwrap_or_default(),
+        event_id: row.owned("event_id").unwrap_or_default(),
+        event_name: row.owned("event_name").unwrap_or_default(),
+        event_time: row.time("event_time").unwrap_or_default(),
+        aws_account_id: row.owned("aws_account_id"),
+        aws_region: row.owned("aws_region"),
+        private_ip: row.owned("private_ip"),
+        instance_profile_arn: row.owned("instance_profile_arn"),
+        tags: tags
+            .into_iter()
+            .filter_map(|[key, value]| Some((key?, value.unwrap_or_default())))
+            .collect(),
+        source_uri: row.owned("source_uri").unwrap_or_default(),
+    }
+}

@@ -1,0 +1,200 @@
+//! The access to be decided again: from the original record, else from the row.
+//!
+//! The row leaves out some of what AWS recorded (the principal's id, the scope
+//! of the credentials, the bucket's owner, plain HTTP). So the object itself is
+//! read where it is at hand, but only if its bytes are those that were ingested.
+
+use super::cells::Cells;
+use crate::lake::fact_tables::hex;
+use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, Tls};
+use crate::pipeline::process::LOG_OBJECT_BYTES_MAX;
+use crate::trail::access_log::AccessLog;
+use crate::trail::inflate::{InflateLimits, Inflater, sha256};
+use crate::trail::key::{KeyClass, classify};
+use crate::trail::log::{Content, Cut, LogReader, Origin};
+use anyhow::Context as _;
+use std::path::Path;
+use url::Url;
+
+/// What today's answer is decided from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// The record in the object, whose bytes are those that were ingested.
+    Original,
+    /// The row alone, because of this.
+    Row(String),
+}
+
+/// An access that is kept, wherever it comes from.
+pub enum Record {
+    Original { log: Box<AccessLog>, place: usize },
+    Row(Box<RowRecord>),
+}
+
+/// The parts of an access that a row tells, in the shape of a record.
+pub struct RowRecord {
+    row: Cells,
+    principal: Principal,
+    client: Client,
+    target: Target,
+}
+
+/// Finds the record of a row.
+pub fn find(row: &Cells, object: Option<&Cells>) -> (Record, Basis) {
+    match original(row, object) {
+        Ok(record) => (record, Basis::Original),
+        Err(why) => (from_row(row), Basis::Row(why)),
+    }
+}
+
+impl Record {
+    /// # Errors
+    /// When the row has no event id or time, which no writer leaves out.
+    pub fn access(&self) -> anyhow::Result<AccessEvent<'_>> {
+        match self {
+            Record::Original { log, place } => log.get(*place),
+            Record::Row(row) => row.access(),
+        }
+        .context("the row has neither event id nor time")
+    }
+}
+
+fn original(row: &Cells, object: Option<&Cells>) -> Result<Record, String> {
+    let uri = row.text("source_uri").ok_or("the row names no object")?;
+    let index = row.number("source_index").ok_or("the row names no record")?;
+    let ingested = object
+        .and_then(|object| object.text("sha256"))
+        .ok_or("log_objects holds no hash of the object")?;
+    let path = Url::parse(uri)
+        .ok()
+        .filter(|url| url.scheme() == "file")
+        .and_then(|url| url.to_file_path().ok())
+        .ok_or("the object is no local file")?;
+    let raw = read_raw(&path)?;
+    if hex(&sha256(&raw)) != ingested {
+        return Err("the object's bytes are no longer those that were ingested".to_owned());
+    }
+    let account_id = match classify(&path.to_string_lossy()) {
+        KeyClass::Cloudtrail(key) => Some(key.account_id),
+        _ => None,
+    };
+    let origin = Origin {
+        source_uri: uri,
+        account_id: account_id.as_deref(),
+    };
+    let mut reader = LogReader::default();
+    let log = [Cut::Coarse, Cut::ByRecord]
+        .into_iter()
+        .find_map(|cut| match reader.read(&mut raw.clone(), origin, cut) {
+            Content::Log(log) => Some(log.accesses),
+            _ => None,
+        })
+        .ok_or("the object is no CloudTrail log")?;
+    let place = (0..log.len())
+        .find(|&place| log.source_index(place).map(i64::from) == Some(index))
+        .ok_or("the object has no S3 event at that place")?;
+    if log.get(place).map(|access| access.event_id) != row.text("event_id") {
+        return Err("the record at that place of the object is another event".to_owned());
+    }
+    Ok(Record::Original {
+        log: Box::new(log),
+        place,
+    })
+}
+
+fn read_raw(path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable = |error: std::io::Error| format!("the object cannot be read: {error}");
+    if path.metadata().map_err(unreadable)?.len() > LOG_OBJECT_BYTES_MAX {
+        return Err("the object is larger than any that is ingested".to_owned());
+    }
+    let stored = std::fs::read(path).map_err(unreadable)?;
+    // Only bytes of the hash that was ingested are used, and these passed the
+    // scan's own limits; here it is enough that memory stays bounded.
+    let limits = InflateLimits {
+        raw_bytes_max: LOG_OBJECT_BYTES_MAX,
+        ratio_max: u32::MAX,
+    };
+    let mut raw = Vec::new();
+    match Inflater::new().inflate(&stored, &limits, &mut raw) {
+        Ok(_) => Ok(raw),
+        Err(error) => Err(format!("the object cannot be inflated: {error}")),
+    }
+}
+
+fn from_row(row: &Cells) -> Record {
+    let text = |name: &str| row.owned(name);
+    Record::Row(Box::new(RowRecord {
+        principal: Principal {
+            identity_type: text("identity_type"),
+            arn: text("principal_arn"),
+            account_id: text("principal_account_id"),
+            access_key_id: text("access_key_id"),
+            invoked_by: text("invoked_by"),
+            session_issuer_arn: text("role_arn"),
+            session_name: text("session_name"),
+            session_issued_at: row.time("session_issued_at"),
+            source_identity: text("source_identity"),
+            ..Principal::default()
+        },
+        client: Client {
+            source_ip: text("source_ip"),
+            user_agent: text("user_agent"),
+            vpc_endpoint_id: text("vpc_endpoint_id"),
+            tls: Tls {
+                version: text("tls_version"),
+                plaintext: false,
+            },
+            auth_method: text("auth_method"),
+        },
+        target: Target {
+            aws_account_id: text("aws_account_id"),
+            aws_region: text("aws_region"),
+            bucket: text("bucket"),
+            bucket_account_id: None,
+        },
+        row: row.clone(),
+    }))
+}
+
+impl RowRecord {
+    fn access(&self) -> Option<AccessEvent<'_>> {
+        let row = &self.row;
+        Some(AccessEvent {
+            event_id: row.text("event_id")?,
+            event_time: row.time("event_time")?,
+            event_name: row.text("event_name").unwrap_or_default(),
+            operation: operation(row.text("operation")),
+            outcome: outcome(row.text("outcome")),
+            error_code: row.text("error_code"),
+            error_message: row.text("error_message"),
+            object_key: row.text("object_key"),
+            list_prefix: row.text("list_prefix"),
+            version_id: row.text("version_id"),
+            copy_source: row.text("copy_source"),
+            bytes_in: row.number("bytes_in"),
+            bytes_out: row.number("bytes_out"),
+            sse: row.text("sse"),
+            kms_key_arn: row.text("kms_key_arn"),
+            presigned: row.truth("presigned"),
+            request_id: row.text("request_id"),
+            shared_event_id: row.text("shared_event_id"),
+            principal: &self.principal,
+            client: &self.client,
+            target: &self.target,
+        })
+    }
+}
+
+fn operation(text: Option<&str>) -> Operation {
+    Operation::ALL
+        .into_iter()
+        .find(|operation| text == Some(operation.as_str()))
+        .unwrap_or(Operation::Other)
+}
+
+fn outcome(text: Option<&str>) -> Outcome {
+    [Outcome::Ok, Outcome::Denied, Outcome::Error]
+        .into_iter()
+        .find(|outcome| text == Some(outcome.as_str()))
+        .unwrap_or(Outcome::Error)
+}
