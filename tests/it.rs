@@ -4,5 +4,9 @@
 mod house;
 #[path = "it/parse.rs"]
 mod parse;
+#[path = "it/scan.rs"]
+mod scan;
 #[path = "it/twin.rs"]
 mod twin;
+#[path = "it/world.rs"]
+mod world;

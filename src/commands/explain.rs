@@ -86,7 +86,10 @@ pub async fn run(common: &Common, arguments: ExplainArguments) -> anyhow::Result
     let config = common.config(arguments.policy)?;
     let policy = scan::load_policy(config.policy_dir.as_deref(), &config.policy)?;
     let lake = lookup::Lookup::new(sql::session(&config.lake).await?);
-    let rows = lake.rows_of(&arguments.event_id).await.context("read s3_access")?;
+    let rows = lake
+        .rows_of(&arguments.event_id)
+        .await
+        .context("read s3_access")?;
     if rows.is_empty() {
         let events = lake.count_events().await.context("count s3_access")?;
         return Err(unknown(&arguments.event_id, &config.lake, events).into());
@@ -113,7 +116,10 @@ async fn explain(
     let object = lake.object_of(&row).await.context("read log_objects")?;
     let (record, basis) = record::find(&row, object.as_ref());
     let access = record.access()?;
-    let facts = lake.facts_around(&row, &access).await.context("read the facts around the event")?;
+    let facts = lake
+        .facts_around(&row, &access)
+        .await
+        .context("read the facts around the event")?;
     let evidence = evidence::of(&row, &facts);
     let index = index.with(facts.sessions, facts.instances);
     let again = again::decide(&row, &access, &index, policy)?;

@@ -265,7 +265,13 @@ pub fn partition_columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
 }
 
 /// Columns whose values never repeat: a dictionary would only cost.
-pub const UNREPEATED: [&str; 3] = ["event_id", "request_id", "version_id"];
+pub const UNREPEATED: [&str; 5] = [
+    "event_id",
+    "request_id",
+    "version_id",
+    "bytes_out",
+    "source_index",
+];
 
 fn filled(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)

@@ -2,12 +2,15 @@
 //!
 //! The decisions themselves are the pure functions of `identity` and `policy`;
 //! here they are made once for each distinct combination of what they depend
-//! on. A batch of 200,000 accesses has some hundreds of combinations, and a
-//! Cedar decision costs as much as 500 rows.
+//! on, in two steps. Distinct combinations of inputs, known by their numbers, are
+//! thousands in an hour, since every session has a name of its own; what the rules
+//! can tell of them, as `Policy::visible` writes it, takes far fewer forms.
+//! Only for a new one of these is Cedar asked, which costs as much as 500 rows.
 //!
 //! INVARIANT (same answer): a decision is reused only for an access that is
-//! equal in everything `attribute_within` and `Policy::judge` name as inputs; a
-//! test compares with deciding each access anew.
+//! equal in everything `attribute_within` and `Policy::judge` name as inputs, and
+//! a judgement only for one that looks the same to the policy (`Policy::visible`);
+//! a test compares with deciding each access anew.
 
 use crate::identity::{IdentityIndex, attribute_within, credential, depends_on_object_key};
 use crate::model::{
@@ -72,6 +75,10 @@ pub struct Decider {
     attributions: FastSet<Arc<Attribution>>,
     may: FastMap<MayKey, u32>,
     decisions: Vec<Decision>,
+    /// Judgements by what the policy can see of the access.
+    judgements: FastMap<Vec<u8>, Arc<Judgement>>,
+    /// What it sees of the access at hand; kept for its memory.
+    visible: Vec<u8>,
 }
 
 /// Numbers of a log's groups among all distinct ones.
@@ -115,6 +122,8 @@ impl Decider {
             attributions: FastSet::default(),
             may: FastMap::default(),
             decisions: Vec::new(),
+            judgements: FastMap::default(),
+            visible: Vec::new(),
         }
     }
 
@@ -238,24 +247,35 @@ impl BatchDecider<'_> {
         number(&mut self.decider.read, &inputs)
     }
 
+    /// Decides an access of a new combination of inputs; Cedar is asked only if the
+    /// policy can tell it from every access before.
     fn judge(&mut self, access: &AccessEvent<'_>, key: &MayKey) -> u32 {
-        let attribution = self
-            .decider
+        let decider = &mut *self.decider;
+        let attribution = decider
             .attributions
             .get_index(key.attribution as usize)
             .cloned()
             .unwrap_or_default();
         let credential = credential(access.principal);
-        let judgement = self
-            .decider
-            .policy
-            .judge(access, &attribution, credential, key.dataset);
-        self.decider.decisions.push(Decision {
+        let (policy, visible) = (&decider.policy, &mut decider.visible);
+        policy.visible(access, &attribution, credential, key.dataset, visible);
+        let judgement = match decider.judgements.get(visible.as_slice()) {
+            Some(judgement) => judgement.clone(),
+            None => {
+                let judgement = policy.judge(access, &attribution, credential, key.dataset);
+                let judgement = Arc::new(judgement);
+                decider
+                    .judgements
+                    .insert(visible.clone(), judgement.clone());
+                judgement
+            }
+        };
+        decider.decisions.push(Decision {
             credential,
             attribution,
-            judgement: Arc::new(judgement),
+            judgement,
             dataset: key.dataset,
         });
-        u32::try_from(self.decider.decisions.len() - 1).unwrap_or(NONE)
+        u32::try_from(decider.decisions.len() - 1).unwrap_or(NONE)
     }
 }

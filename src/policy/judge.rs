@@ -4,8 +4,9 @@
 //! which would turn a broken `forbid` into an allow. Any failure makes the
 //! verdict `undetermined` and is listed like a violation.
 
-use super::request::{Fault, Question};
+use super::request::{Inputs, Question};
 use super::rules::{DEFAULT_DENY, EVALUATION, RuleInfo};
+use super::vocabulary::Vocabulary;
 use crate::model::{Severity, Verdict, Violation};
 use cedar_policy::{
     AuthorizationError, Authorizer, Decision, EntityUid, PolicyId, PolicySet, Request,
@@ -62,19 +63,19 @@ impl Judge {
         }
     }
 
-    /// Judges an access as each of the principals it may be of.
-    pub(super) fn judge(
-        &self,
-        principals: Vec<EntityUid>,
-        question: Result<Question, Fault>,
-    ) -> Judgement {
-        let question = match question {
+    /// Judges an access as each of the principals it may be of; `None` for inputs
+    /// means that the operation has no action.
+    pub(super) fn judge(&self, inputs: Option<&Inputs<'_>>, vocabulary: &Vocabulary) -> Judgement {
+        let Some(inputs) = inputs else {
+            return undetermined(vec![failure("the operation has no action")]);
+        };
+        let question = match inputs.question(vocabulary) {
             Ok(question) => question,
             Err(fault) => return undetermined(vec![failure(&fault.to_string())]),
         };
         let (mut allowed, mut denied, mut failed) = (false, false, false);
         let mut violations = Vec::new();
-        for principal in principals {
+        for principal in inputs.principals(vocabulary) {
             match self.ask(principal, &question) {
                 Answer::Allowed => allowed = true,
                 Answer::Denied(reasons) => {

@@ -4,26 +4,31 @@
 //!    a version that stands in every row it judged.
 //! 2. `datasets` names the dataset of a location, for every event.
 //! 3. `rules` reads Cedar: annotations, and strict validation against
-//!    `schema.cedarschema`; `reads` tells what per-event inputs they can see.
+//!    `schema.cedarschema`; `mentions` tells which inputs they can tell apart,
+//!    `reads` which of those differ from event to event.
 //! 4. `request` puts an access into Cedar's terms, with `vocabulary` for its
-//!    names, `network` for the place it came from, `settings` for what is known.
+//!    names, `network` for the place it came from, `settings` for what is known;
+//!    `values` are its attributes before they are Cedar's.
 //! 5. `judge` asks Cedar for every candidate and words the answer.
 //!
 //! Policy means "should this workload touch this data". It is not IAM: whether
 //! AWS allowed the request is its outcome, and one of the inputs.
 //!
 //! INVARIANT (same key, same answer): a judgement follows from the cache key that
-//! [`Policy::judge`] names, so that callers may keep it. A property test holds it.
+//! [`Policy::judge`] names, and from the bytes of [`Policy::visible`], so that
+//! callers may keep it. Property tests hold it.
 
 mod datasets;
 mod error;
 mod judge;
 mod loaded;
+mod mentions;
 mod network;
 mod reads;
 mod request;
 mod rules;
 mod settings;
+mod values;
 mod vocabulary;
 
 #[cfg(test)]

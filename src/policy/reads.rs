@@ -1,14 +1,10 @@
-//! Finds out which per-event inputs the loaded policies can see.
+//! Tells which per-event inputs the loaded policies can see.
 //!
 //! A verdict is made once for each combination of what it depends on. Most
 //! inputs repeat; those listed in [`Reads`] are different in nearly every event
 //! and would defeat the cache, so they take part only where a policy asks.
-//!
-//! INVARIANT (only what is read): an input whose flag is false never enters a
-//! request. A flag that is missing here can make a rule miss its input, but can
-//! never make one verdict stand for accesses that differ.
 
-use serde_json::Value;
+use super::mentions::{Attribute, EntityType, Mentions};
 
 /// The per-event inputs that the loaded policies can read.
 ///
@@ -29,57 +25,16 @@ impl Reads {
         self == Reads::default()
     }
 
-    /// Adds what one policy, in Cedar's JSON form, mentions.
-    ///
-    /// Counted by the name of the attribute wherever it is asked for, of whatever
-    /// value: rather too much than too little.
-    pub(super) fn add_policy(&mut self, policy: &Value) {
-        match policy {
-            Value::Object(fields) => {
-                if let Some(attribute) = fields.get("attr").and_then(Value::as_str) {
-                    self.add_attribute(attribute);
-                    // `context.x` asks for x, not for the context as a whole.
-                    if fields.get("left").is_some_and(is_context) {
-                        return;
-                    }
-                }
-                // An entity literal; `is Object` has an `entity_type` instead, and
-                // whether the resource is one follows from the event's name.
-                if fields.get("type").and_then(Value::as_str) == Some("Object") {
-                    self.object_key = true;
-                }
-                if is_context(policy) {
-                    self.add_context();
-                }
-                fields.values().for_each(|value| self.add_policy(value));
-            }
-            Value::Array(items) => items.iter().for_each(|item| self.add_policy(item)),
-            _ => {}
+    pub(super) fn of(mentions: Mentions) -> Reads {
+        Reads {
+            object_key: mentions.has(Attribute::Key) || mentions.names(EntityType::Object),
+            list_prefix: mentions.has(Attribute::ListPrefix),
+            version_id: mentions.has(Attribute::VersionId),
+            copy_source: mentions.has(Attribute::CopySource)
+                || mentions.has(Attribute::CopySourceBucket),
+            error_code: mentions.has(Attribute::ErrorCode),
         }
     }
-
-    fn add_attribute(&mut self, attribute: &str) {
-        match attribute {
-            "key" => self.object_key = true,
-            "list_prefix" => self.list_prefix = true,
-            "version_id" => self.version_id = true,
-            "copy_source" | "copy_source_bucket" => self.copy_source = true,
-            "error_code" => self.error_code = true,
-            _ => {}
-        }
-    }
-
-    /// The context used as one value, so that any of its attributes may matter.
-    fn add_context(&mut self) {
-        self.list_prefix = true;
-        self.version_id = true;
-        self.copy_source = true;
-        self.error_code = true;
-    }
-}
-
-fn is_context(expression: &Value) -> bool {
-    expression.get("Var").and_then(Value::as_str) == Some("context")
 }
 
 #[cfg(test)]
@@ -90,8 +45,9 @@ mod tests {
     #[track_caller]
     fn check(policy: &str, expect: Expect) {
         let policy: cedar_policy::Policy = policy.parse().unwrap();
-        let mut reads = Reads::default();
-        reads.add_policy(&policy.to_json().unwrap());
+        let mut mentions = Mentions::default();
+        mentions.add_policy(&policy.to_json().unwrap());
+        let reads = Reads::of(mentions);
         let mut names = Vec::new();
         for (read, name) in [
             (reads.object_key, "object_key"),

@@ -3,17 +3,23 @@
 //! What a record leaves out is left out here; nothing is made up for it. The
 //! types are those of `schema.cedarschema`; a test validates generated requests
 //! against it, so that none is validated when it is judged.
+//!
+//! In two steps: [`Facts::inputs`] collects plain values, of the inputs that rules
+//! mention; [`Inputs::question`] makes Cedar's request of them when it is needed.
+//!
+//! INVARIANT (same inputs, same answer): the request is made of [`Inputs`] alone,
+//! and [`Inputs::write`] writes all of them.
 
+use super::mentions::{Attribute, EntityType, Mentions};
 use super::network::{Place, Source};
-use super::reads::Reads;
 use super::settings::{Settings, is_account_id};
+use super::values::{Attributes, Value, write_optional, write_text};
 use super::vocabulary::{Action, Level, Vocabulary};
 use crate::model::{
-    AccessEvent, AccessPath, Attribution, Confidence, Credential, Dataset, PrincipalKind,
-    TlsVersion,
+    AccessEvent, AccessPath, Attribution, Credential, Dataset, PrincipalKind, TlsVersion,
 };
-use cedar_policy::{Context, Entities, Entity, EntityUid, RestrictedExpression};
-use std::collections::{HashMap, HashSet};
+use cedar_policy::{Context, Entities, Entity, EntityUid};
+use std::collections::HashSet;
 
 /// An hour, in microseconds.
 const HOUR_MICROS: i64 = 3_600_000_000;
@@ -37,6 +43,32 @@ pub(super) struct Facts<'a> {
     pub dataset: Option<&'a Dataset>,
 }
 
+/// What a request is made of: the facts that the rules can tell apart.
+pub(super) struct Inputs<'a> {
+    principals: Vec<Named<'a>>,
+    action: &'a Action,
+    level: Level,
+    resource: Resource<'a>,
+    context: Attributes<'a>,
+}
+
+/// A principal: its type and its name, "" where no rule tells the names apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Named<'a> {
+    of: EntityType,
+    name: &'a str,
+}
+
+/// The resource and what it lies in: "" and `None` where no rule tells them apart.
+struct Resource<'a> {
+    account: Option<&'a str>,
+    dataset: Option<&'a str>,
+    bucket: &'a str,
+    object_bucket: &'a str,
+    object_key: &'a str,
+    attributes: Attributes<'a>,
+}
+
 /// A request to Cedar, but for its principal.
 pub(super) struct Question {
     pub action: EntityUid,
@@ -48,23 +80,66 @@ pub(super) struct Question {
 /// What a fault of ours, or of Cedar's constructors, is reported with.
 pub(super) type Fault = Box<dyn std::error::Error>;
 
-impl Facts<'_> {
+impl<'a> Facts<'a> {
+    /// Collects what the rules can tell apart; `None` if the operation has no
+    /// action.
+    pub(super) fn inputs(
+        &self,
+        vocabulary: &'a Vocabulary,
+        settings: &'a Settings,
+        mentions: Mentions,
+    ) -> Option<Inputs<'a>> {
+        let (action, level) = vocabulary.action(self.access.event_name, self.access.operation)?;
+        Some(Inputs {
+            principals: self.principals(mentions),
+            action,
+            level,
+            resource: self.resource(level, mentions),
+            context: self.context(settings, mentions),
+        })
+    }
+
     /// Returns whom the access is judged as: the attributed principal, every
     /// candidate if there are several, else whom AWS names.
-    pub(super) fn principals(&self, vocabulary: &Vocabulary) -> Vec<EntityUid> {
+    fn principals(&self, mentions: Mentions) -> Vec<Named<'a>> {
+        let told = |principal: Named<'a>| {
+            if mentions.names(principal.of) {
+                principal
+            } else {
+                Named {
+                    name: "",
+                    ..principal
+                }
+            }
+        };
         let attribution = self.attribution;
-        if let Some(name) = &attribution.principal {
-            return vec![match attribution.principal_kind {
-                Some(PrincipalKind::User) => vocabulary.user(name),
-                Some(PrincipalKind::ServicePrincipal) => vocabulary.service_principal(name),
-                None => by_shape(vocabulary, name),
+        if !mentions.principal_types() {
+            return vec![Named {
+                of: EntityType::Unattributed,
+                name: "",
             }];
+        }
+        if let Some(name) = attribution.principal.as_deref() {
+            return vec![told(match attribution.principal_kind {
+                Some(PrincipalKind::User) => Named {
+                    of: EntityType::User,
+                    name,
+                },
+                Some(PrincipalKind::ServicePrincipal) => Named {
+                    of: EntityType::ServicePrincipal,
+                    name,
+                },
+                None => by_shape(name),
+            })];
         }
         if !attribution.principal_candidates.is_empty() {
             let candidates = attribution.principal_candidates.iter();
-            return candidates.map(|name| by_shape(vocabulary, name)).collect();
+            let mut principals: Vec<Named<'a>> =
+                candidates.map(|name| told(by_shape(name))).collect();
+            principals.dedup();
+            return principals;
         }
-        let principal = &self.access.principal;
+        let principal = self.access.principal;
         let name = [
             &principal.arn,
             &principal.account_id,
@@ -75,90 +150,60 @@ impl Facts<'_> {
         .into_iter()
         .flatten()
         .find(|name| !is_anonymous(name));
-        vec![match name {
-            Some(name) => vocabulary.aws_identity(name),
-            None => vocabulary.unattributed(),
-        }]
+        vec![told(match name {
+            Some(name) => Named {
+                of: EntityType::AwsIdentity,
+                name,
+            },
+            None => Named {
+                of: EntityType::Unattributed,
+                name: "unknown",
+            },
+        })]
     }
 
-    /// Puts the access into Cedar's terms.
-    pub(super) fn question(
-        &self,
-        vocabulary: &Vocabulary,
-        settings: &Settings,
-        reads: Reads,
-    ) -> Result<Question, Fault> {
-        let action = vocabulary
-            .action(self.access.event_name, self.access.operation)
-            .ok_or("the operation has no action")?;
-        let (resource, mut entities) = self.resource(&action, vocabulary, reads)?;
-        entities.push(action.entity);
-        Ok(Question {
-            action: action.uid,
-            resource,
-            context: self.context(settings, reads)?,
-            entities: Entities::from_entities(entities, None)?,
-        })
-    }
-
-    /// Returns the resource and the entities that say what it lies in.
-    fn resource(
-        &self,
-        action: &Action,
-        vocabulary: &Vocabulary,
-        reads: Reads,
-    ) -> Result<(EntityUid, Vec<Entity>), Fault> {
+    /// Collects the resource and what it lies in.
+    fn resource(&self, level: Level, mentions: Mentions) -> Resource<'a> {
         let target = self.access.target;
-        let account = target.bucket_account_id.as_deref();
-        let bucket_name = target.bucket.as_deref().unwrap_or("");
-        let bucket = vocabulary.bucket(bucket_name);
-        let dataset = self
-            .dataset
-            .map(|dataset| vocabulary.dataset(&dataset.name));
-        let account_uid = account.map(|id| vocabulary.account(id));
-
-        let mut attributes = Attributes::default();
-        match action.level {
+        let mut account = target.bucket_account_id.as_deref();
+        let bucket = target.bucket.as_deref().unwrap_or("");
+        let mut attributes = Attributes::new(mentions);
+        match level {
             Level::Account => {
-                let account = account.or(target.aws_account_id.as_deref());
-                attributes.text("account_id", account);
-                let uid = vocabulary.account(account.unwrap_or(""));
-                let entity = Entity::new(uid.clone(), attributes.0, HashSet::new())?;
-                Ok((uid, vec![entity]))
+                account = account.or(target.aws_account_id.as_deref());
+                attributes.text(Attribute::AccountId, account);
             }
-            Level::Bucket => {
-                self.add_place(&mut attributes);
-                let parents = dataset.into_iter().chain(account_uid).collect();
-                let entity = Entity::new(bucket.clone(), attributes.0, parents)?;
-                Ok((bucket, vec![entity]))
-            }
+            Level::Bucket => self.add_place(&mut attributes),
             Level::Object => {
                 self.add_place(&mut attributes);
-                let key = self.access.object_key.filter(|_| reads.object_key);
-                attributes.text("key", key);
-                let uid = vocabulary.object(bucket_name, key.unwrap_or(""));
-                let above = account_uid.into_iter().collect();
-                let bucket_entity = Entity::new_no_attrs(bucket.clone(), above);
-                let parents = dataset.into_iter().chain([bucket]).collect();
-                let entity = Entity::new(uid.clone(), attributes.0, parents)?;
-                Ok((uid, vec![entity, bucket_entity]))
+                attributes.text(Attribute::Key, self.access.object_key);
             }
         }
-    }
-
-    fn add_place(&self, attributes: &mut Attributes) {
-        let target = self.access.target;
-        attributes.text("bucket", target.bucket.as_deref());
-        attributes.text("account_id", target.bucket_account_id.as_deref());
-        attributes.text("region", target.aws_region.as_deref());
-        if let Some(dataset) = self.dataset {
-            attributes.text("dataset", Some(&dataset.name));
-            attributes.text("sensitivity", dataset.sensitivity.as_deref());
-            attributes.text("owner", dataset.owner.as_deref());
+        let told = |of: EntityType, name: Option<&'a str>| name.filter(|_| mentions.names(of));
+        let dataset = self.dataset.map(|dataset| dataset.name.as_str());
+        Resource {
+            account: told(EntityType::Account, account),
+            dataset: told(EntityType::Dataset, dataset),
+            bucket: told(EntityType::Bucket, Some(bucket)).unwrap_or(""),
+            object_bucket: told(EntityType::Object, Some(bucket)).unwrap_or(""),
+            object_key: told(EntityType::Object, self.access.object_key).unwrap_or(""),
+            attributes,
         }
     }
 
-    fn context(&self, settings: &Settings, reads: Reads) -> Result<Context, Fault> {
+    fn add_place(&self, attributes: &mut Attributes<'a>) {
+        let target = self.access.target;
+        attributes.text(Attribute::Bucket, target.bucket.as_deref());
+        attributes.text(Attribute::AccountId, target.bucket_account_id.as_deref());
+        attributes.text(Attribute::Region, target.aws_region.as_deref());
+        if let Some(dataset) = self.dataset {
+            attributes.text(Attribute::Dataset, Some(&dataset.name));
+            attributes.text(Attribute::Sensitivity, dataset.sensitivity.as_deref());
+            attributes.text(Attribute::Owner, dataset.owner.as_deref());
+        }
+    }
+
+    fn context(&self, settings: &'a Settings, mentions: Mentions) -> Attributes<'a> {
         let Facts {
             access,
             attribution,
@@ -166,69 +211,77 @@ impl Facts<'_> {
             ..
         } = *self;
         let principal = access.principal;
-        let caller_account = principal
-            .account_id
-            .as_deref()
-            .or(principal.session_issuer_account_id.as_deref())
-            .filter(|id| is_account_id(id));
-        let age = session_age_hours(access);
+        let caller_account = || {
+            principal
+                .account_id
+                .as_deref()
+                .or(principal.session_issuer_account_id.as_deref())
+                .filter(|id| is_account_id(id))
+        };
+        let age = || session_age_hours(access);
 
-        let mut context = Attributes::default();
-        context.text("event_name", Some(access.event_name));
-        context.text("outcome", Some(access.outcome.as_str()));
-        context.text("access_path", Some(attribution.access_path.as_str()));
-        context.text("credential", Some(credential.as_str()));
-        context.text("identity_type", principal.identity_type.as_deref());
-        context.text("role_arn", principal.session_issuer_arn.as_deref());
-        context.text("session_name", principal.session_name.as_deref());
-        context.text("source_identity", principal.source_identity.as_deref());
-        context.text("user_agent", access.client.user_agent.as_deref());
-        context.text("invoked_by", principal.invoked_by.as_deref());
-        context.truth("aws_service_invoked", self.is_aws_service());
-        context.truth("presigned", access.presigned);
-        if let Some(age) = age {
-            let age = RestrictedExpression::new_long(i64::from(age));
-            context.put("session_age_hours", age);
-        }
-        let too_old = age.is_some_and(|age| age > settings.session_age_max_hours);
-        context.truth("session_age_limit_exceeded", too_old);
-        context.put("network", self.network(settings)?);
-        context.text("tls", access.client.tls.known_version().map(tls_text));
-        context.text("sse", access.sse);
-        context.text("kms_key_arn", access.kms_key_arn);
-        let kms_key_account = access.kms_key_arn.and_then(arn_account);
-        context.text("kms_key_account_id", kms_key_account);
-        context.text("caller_account_id", caller_account);
-        let own = settings.own_account_ids.iter().cloned();
-        let own = RestrictedExpression::new_set(own.map(RestrictedExpression::new_string));
-        context.put("own_account_ids", own);
-        let foreign = caller_account.is_some_and(|id| settings.is_foreign(id));
-        context.truth("foreign_account", foreign);
-        context.text("workspace_id", attribution.workspace_id.as_deref());
-        context.text("cluster_id", attribution.cluster_id.as_deref());
-        context.text("job_id", attribution.job_id.as_deref());
-        context.text("job_run_id", attribution.job_run_id.as_deref());
-        context.text("task_key", attribution.task_key.as_deref());
-        context.put("confidence", confidences(attribution)?);
+        use Attribute as A;
+        let mut context = Attributes::new(mentions);
+        context.text(A::EventName, Some(access.event_name));
+        context.text(A::Outcome, Some(access.outcome.as_str()));
+        context.text(A::AccessPath, Some(attribution.access_path.as_str()));
+        context.text(A::Credential, Some(credential.as_str()));
+        context.text(A::IdentityType, principal.identity_type.as_deref());
+        context.text(A::RoleArn, principal.session_issuer_arn.as_deref());
+        context.text(A::SessionName, principal.session_name.as_deref());
+        context.text(A::SourceIdentity, principal.source_identity.as_deref());
+        context.text(A::UserAgent, access.client.user_agent.as_deref());
+        context.text(A::InvokedBy, principal.invoked_by.as_deref());
+        context.truth(A::AwsServiceInvoked, || self.is_aws_service());
+        context.truth(A::Presigned, || access.presigned);
+        context.put(A::SessionAgeHours, || {
+            age().map(|age| Value::Long(i64::from(age)))
+        });
+        context.truth(A::SessionAgeLimitExceeded, || {
+            age().is_some_and(|age| age > settings.session_age_max_hours)
+        });
+        context.put(A::Network, || {
+            Some(Value::Record(self.network(settings, mentions)))
+        });
+        context.put(A::Tls, || {
+            let version = access.client.tls.known_version()?;
+            Some(Value::Text(tls_text(version)))
+        });
+        context.text(A::Sse, access.sse);
+        context.text(A::KmsKeyArn, access.kms_key_arn);
+        context.put(A::KmsKeyAccountId, || {
+            access.kms_key_arn.and_then(arn_account).map(Value::Text)
+        });
+        context.put(A::CallerAccountId, || caller_account().map(Value::Text));
+        context.put(A::OwnAccountIds, || {
+            Some(Value::Setting(&settings.own_account_ids))
+        });
+        context.truth(A::ForeignAccount, || {
+            caller_account().is_some_and(|id| settings.is_foreign(id))
+        });
+        context.text(A::WorkspaceId, attribution.workspace_id.as_deref());
+        context.text(A::ClusterId, attribution.cluster_id.as_deref());
+        context.text(A::JobId, attribution.job_id.as_deref());
+        context.text(A::JobRunId, attribution.job_run_id.as_deref());
+        context.text(A::TaskKey, attribution.task_key.as_deref());
+        context.put(A::Confidence, || {
+            Some(Value::Record(confidences(attribution, mentions)))
+        });
         let unattributed = attribution
             .unattributed_reason
             .map(|reason| reason.as_str());
-        context.text("unattributed_reason", unattributed);
-
-        // Per event: relies on INVARIANT (only what is read).
-        context.text("error_code", access.error_code.filter(|_| reads.error_code));
-        context.text(
-            "list_prefix",
-            access.list_prefix.filter(|_| reads.list_prefix),
-        );
-        context.text("version_id", access.version_id.filter(|_| reads.version_id));
-        let copy_source = access.copy_source.filter(|_| reads.copy_source);
-        context.text("copy_source", copy_source);
-        context.text(
-            "copy_source_bucket",
-            copy_source.and_then(copy_source_bucket),
-        );
-        Ok(Context::from_pairs(context.0)?)
+        context.text(A::UnattributedReason, unattributed);
+        context.text(A::ErrorCode, access.error_code);
+        context.text(A::ListPrefix, access.list_prefix);
+        context.text(A::VersionId, access.version_id);
+        context.text(A::CopySource, access.copy_source);
+        context.put(A::CopySourceBucket, || {
+            access
+                .copy_source
+                .and_then(copy_source_bucket)
+                .map(Value::Text)
+        });
+        context
     }
 
     /// Whether an AWS service made the call, for itself or on someone's behalf.
@@ -238,64 +291,138 @@ impl Facts<'_> {
             || self.access.principal.invoked_by.is_some()
     }
 
-    fn network(&self, settings: &Settings) -> Result<RestrictedExpression, Fault> {
+    fn network(&self, settings: &Settings, mentions: Mentions) -> Attributes<'a> {
         let client = self.access.client;
         let source = client.source_ip.as_deref().map(Source::parse);
         let vpc_endpoint_id = client.vpc_endpoint_id.as_deref();
         let place = settings.networks.place(source, vpc_endpoint_id);
-        let mut network = Attributes::default();
-        if let Some(address) = source.and_then(Source::address) {
-            let address = RestrictedExpression::new_ip(address.to_string());
-            network.put("source_ip", address);
-        }
-        network.text("kind", source.map(Source::kind));
-        network.text("vpc_endpoint_id", vpc_endpoint_id);
-        network.truth("inside_known_networks", place == Place::Inside);
-        network.truth("outside_known_networks", place == Place::Outside);
-        Ok(RestrictedExpression::new_record(network.0)?)
+        let mut network = Attributes::new(mentions);
+        network.put(Attribute::SourceIp, || {
+            source.and_then(Source::address).map(Value::Address)
+        });
+        network.text(Attribute::Kind, source.map(Source::kind));
+        network.text(Attribute::VpcEndpointId, vpc_endpoint_id);
+        network.truth(Attribute::InsideKnownNetworks, || place == Place::Inside);
+        network.truth(Attribute::OutsideKnownNetworks, || place == Place::Outside);
+        network
     }
 }
 
-/// Attributes by name; an unknown one is absent.
-#[derive(Default)]
-struct Attributes(HashMap<String, RestrictedExpression>);
-
-impl Attributes {
-    fn put(&mut self, name: &str, value: RestrictedExpression) {
-        self.0.insert(name.to_owned(), value);
-    }
-
-    fn text(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.put(name, RestrictedExpression::new_string(value.to_owned()));
+impl Inputs<'_> {
+    /// Writes the inputs; no two different ones give the same bytes.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Inputs {
+            principals,
+            action,
+            level,
+            resource,
+            context,
+        } = self;
+        out.push(*level as u8);
+        write_text(action.name(), out);
+        let Resource {
+            account,
+            dataset,
+            bucket,
+            object_bucket,
+            object_key,
+            attributes,
+        } = resource;
+        write_optional(*account, out);
+        write_optional(*dataset, out);
+        write_text(bucket, out);
+        write_text(object_bucket, out);
+        write_text(object_key, out);
+        attributes.write(out);
+        context.write(out);
+        // Last, so that their number needs no writing.
+        for principal in principals {
+            out.push(principal.of as u8);
+            write_text(principal.name, out);
         }
     }
 
-    fn truth(&mut self, name: &str, value: bool) {
-        self.put(name, RestrictedExpression::new_bool(value));
+    /// Returns whom the access is judged as.
+    pub(super) fn principals(&self, vocabulary: &Vocabulary) -> Vec<EntityUid> {
+        self.principals
+            .iter()
+            .map(|principal| vocabulary.entity(principal.of, principal.name))
+            .collect()
+    }
+
+    /// Puts the inputs into Cedar's terms.
+    pub(super) fn question(&self, vocabulary: &Vocabulary) -> Result<Question, Fault> {
+        let (resource, mut entities) = self.entities(vocabulary)?;
+        entities.push(self.action.entity.clone());
+        Ok(Question {
+            action: self.action.uid.clone(),
+            resource,
+            context: Context::from_pairs(self.context.expressions()?)?,
+            entities: Entities::from_entities(entities, None)?,
+        })
+    }
+
+    /// Returns the resource and the entities that say what it lies in.
+    fn entities(&self, vocabulary: &Vocabulary) -> Result<(EntityUid, Vec<Entity>), Fault> {
+        let Resource {
+            account,
+            dataset,
+            bucket,
+            object_bucket,
+            object_key,
+            ..
+        } = self.resource;
+        let attributes = self.resource.attributes.expressions()?;
+        let account_uid = account.map(|id| vocabulary.entity(EntityType::Account, id));
+        let bucket = vocabulary.entity(EntityType::Bucket, bucket);
+        let dataset = dataset.map(|name| vocabulary.entity(EntityType::Dataset, name));
+        match self.level {
+            Level::Account => {
+                let uid = vocabulary.entity(EntityType::Account, account.unwrap_or(""));
+                let entity = Entity::new(uid.clone(), attributes, HashSet::new())?;
+                Ok((uid, vec![entity]))
+            }
+            Level::Bucket => {
+                let parents = dataset.into_iter().chain(account_uid).collect();
+                let entity = Entity::new(bucket.clone(), attributes, parents)?;
+                Ok((bucket, vec![entity]))
+            }
+            Level::Object => {
+                let uid = vocabulary.object(object_bucket, object_key);
+                let above = account_uid.into_iter().collect();
+                let bucket_entity = Entity::new_no_attrs(bucket.clone(), above);
+                let parents = dataset.into_iter().chain([bucket]).collect();
+                let entity = Entity::new(uid.clone(), attributes, parents)?;
+                Ok((uid, vec![entity, bucket_entity]))
+            }
+        }
     }
 }
 
-fn confidences(attribution: &Attribution) -> Result<RestrictedExpression, Fault> {
-    let mut levels = Attributes::default();
-    let mut put = |name, level: Confidence| levels.text(name, Some(level.as_str()));
-    put("session", attribution.session_confidence);
-    put("workspace", attribution.workspace_confidence);
-    put("cluster", attribution.cluster_confidence);
-    put("job", attribution.job_confidence);
-    put("task", attribution.task_confidence);
-    put("principal", attribution.principal_confidence);
-    Ok(RestrictedExpression::new_record(levels.0)?)
+fn confidences(attribution: &Attribution, mentions: Mentions) -> Attributes<'static> {
+    let mut levels = Attributes::new(mentions);
+    for (attribute, level) in [
+        (Attribute::Session, attribution.session_confidence),
+        (Attribute::Workspace, attribution.workspace_confidence),
+        (Attribute::Cluster, attribution.cluster_confidence),
+        (Attribute::Job, attribution.job_confidence),
+        (Attribute::Task, attribution.task_confidence),
+        (Attribute::Principal, attribution.principal_confidence),
+    ] {
+        levels.text(attribute, Some(level.as_str()));
+    }
+    levels
 }
 
 /// A principal of Databricks whose kind is not recorded: people have e-mail
 /// addresses, service principals application ids.
-fn by_shape(vocabulary: &Vocabulary, name: &str) -> EntityUid {
-    if name.contains('@') {
-        vocabulary.user(name)
+fn by_shape(name: &str) -> Named<'_> {
+    let of = if name.contains('@') {
+        EntityType::User
     } else {
-        vocabulary.service_principal(name)
-    }
+        EntityType::ServicePrincipal
+    };
+    Named { of, name }
 }
 
 fn is_anonymous(name: &str) -> bool {

@@ -6,7 +6,7 @@
 
 use super::error::{PolicyError, line_of};
 use super::loaded::PolicyFile;
-use super::reads::Reads;
+use super::mentions::Mentions;
 use crate::model::Severity;
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
@@ -52,7 +52,7 @@ pub(super) struct Rules {
     pub set: PolicySet,
     /// In the order of the files and their lines.
     pub list: Vec<RuleInfo>,
-    pub reads: Reads,
+    pub mentions: Mentions,
 }
 
 impl Rules {
@@ -64,7 +64,7 @@ impl Rules {
         let mut rules = Rules {
             set: PolicySet::new(),
             list: Vec::new(),
-            reads: Reads::default(),
+            mentions: Mentions::default(),
         };
         let mut texts = BTreeMap::new();
         for file in files {
@@ -114,7 +114,7 @@ impl Rules {
                 message,
             })?;
             let json = policy.to_json().map_err(|error| fault(error.to_string()))?;
-            self.reads.add_policy(&json);
+            self.mentions.add_policy(&json);
             self.set
                 .add(policy)
                 .map_err(|error| fault(error.to_string()))?;

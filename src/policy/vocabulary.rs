@@ -8,6 +8,7 @@
 //! bucket or an account, follow from the event's name and operation alone.
 
 use super::error::PolicyError;
+use super::mentions::EntityType;
 use crate::model::Operation;
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid};
 use hashbrown::HashMap;
@@ -46,12 +47,18 @@ pub fn known_events() -> impl Iterator<Item = (&'static str, Operation)> {
 }
 
 /// An action as a request and its store of entities need it.
-#[derive(Clone)]
 pub(super) struct Action {
-    pub level: Level,
+    /// Of a group, only a default: an event of an unknown name tells its own.
+    level: Level,
     pub uid: EntityUid,
     /// The action with its group above it.
     pub entity: Entity,
+}
+
+impl Action {
+    pub(super) fn name(&self) -> &str {
+        self.uid.id().unescaped()
+    }
 }
 
 /// Every name that a request can need, made once.
@@ -106,50 +113,38 @@ impl Vocabulary {
         })
     }
 
-    /// Returns the action of an event: its own, else its group's; `None` never
-    /// happens, as every operation is a group.
-    pub(super) fn action(&self, event_name: &str, operation: Operation) -> Option<Action> {
+    /// Returns the action of an event, its own, else its group's, and what the
+    /// event is addressed to; `None` never happens, as every operation is a group.
+    pub(super) fn action(
+        &self,
+        event_name: &str,
+        operation: Operation,
+    ) -> Option<(&Action, Level)> {
         if let Some(action) = self.actions.get(event_name) {
-            return Some(action.clone());
+            return Some((action, action.level));
         }
         let group = self.groups.get(operation.as_str())?;
-        Some(Action {
-            level: level_by_name(event_name),
-            ..group.clone()
-        })
+        Some((group, level_by_name(event_name)))
     }
 
-    pub(super) fn user(&self, email: &str) -> EntityUid {
-        uid(&self.user, email)
+    /// An entity by type and name; an object's name is its URL.
+    pub(super) fn entity(&self, of: EntityType, name: &str) -> EntityUid {
+        let type_name = match of {
+            EntityType::User => &self.user,
+            EntityType::ServicePrincipal => &self.service_principal,
+            EntityType::AwsIdentity => &self.aws_identity,
+            EntityType::Unattributed => &self.unattributed,
+            EntityType::Account => &self.account,
+            EntityType::Bucket => &self.bucket,
+            EntityType::Object => &self.object,
+            EntityType::Dataset => &self.dataset,
+        };
+        uid(type_name, name)
     }
 
-    pub(super) fn service_principal(&self, application_id: &str) -> EntityUid {
-        uid(&self.service_principal, application_id)
-    }
-
-    pub(super) fn aws_identity(&self, name: &str) -> EntityUid {
-        uid(&self.aws_identity, name)
-    }
-
-    pub(super) fn unattributed(&self) -> EntityUid {
-        uid(&self.unattributed, "unknown")
-    }
-
-    pub(super) fn account(&self, account_id: &str) -> EntityUid {
-        uid(&self.account, account_id)
-    }
-
-    pub(super) fn bucket(&self, name: &str) -> EntityUid {
-        uid(&self.bucket, name)
-    }
-
-    /// An object by bucket and key; with "" for a key that no policy reads.
+    /// An object by bucket and key; with "" for what no rule tells apart.
     pub(super) fn object(&self, bucket: &str, key: &str) -> EntityUid {
-        uid(&self.object, &format!("s3://{bucket}/{key}"))
-    }
-
-    pub(super) fn dataset(&self, name: &str) -> EntityUid {
-        uid(&self.dataset, name)
+        self.entity(EntityType::Object, &format!("s3://{bucket}/{key}"))
     }
 }
 
@@ -201,7 +196,7 @@ mod tests {
 
         let hierarchy = schema.action_entities().unwrap();
         for (name, operation) in known_events() {
-            let action = vocabulary.action(name, Operation::Other).unwrap();
+            let (action, level) = vocabulary.action(name, Operation::Other).unwrap();
             let group = vocabulary.groups.get(operation.as_str()).unwrap();
             assert!(hierarchy.is_ancestor_of(&group.uid, &action.uid), "{name}");
             let resources: Vec<String> = schema
@@ -209,20 +204,20 @@ mod tests {
                 .unwrap()
                 .map(ToString::to_string)
                 .collect();
-            assert_eq!(resources, [format!("{:?}", action.level)], "{name}");
+            assert_eq!(resources, [format!("{level:?}")], "{name}");
         }
     }
 
     #[test]
     fn an_unknown_event_is_its_groups_action() {
         let vocabulary = Vocabulary::new().unwrap();
-        let action = vocabulary.action("RenameObject", Operation::Write).unwrap();
+        let (action, level) = vocabulary.action("RenameObject", Operation::Write).unwrap();
         assert_eq!(action.uid.to_string(), r#"Action::"write""#);
-        assert_eq!(action.level, Level::Object);
-        let action = vocabulary
+        assert_eq!(level, Level::Object);
+        let (action, level) = vocabulary
             .action("PutBucketCurfew", Operation::Permission)
             .unwrap();
         assert_eq!(action.uid.to_string(), r#"Action::"permission""#);
-        assert_eq!(action.level, Level::Bucket);
+        assert_eq!(level, Level::Bucket);
     }
 }

@@ -85,29 +85,40 @@ pub fn read<'t, 'a>(record: Value<'t, 'a>) -> Record<'t, 'a> {
     let mut f = Fields::default();
     let (mut event_time, mut event_source, mut version) = (None, None, None);
     let mut category = None;
+    // By length first: a record has some 25 members, and comparing each with
+    // every name in turn costs as much as the rest of the walk.
     for (key, value) in record.members() {
-        match key {
-            "eventVersion" => version = value.text(),
-            "userIdentity" => f.user_identity = Some(value),
-            "eventTime" => event_time = value.text(),
-            "eventSource" => event_source = value.text(),
-            "eventName" => f.event_name = value.text(),
-            "eventID" => f.event_id = value.text(),
-            "awsRegion" => f.aws_region = value.text(),
-            "sourceIPAddress" => f.source_ip = value.text(),
-            "userAgent" => f.user_agent = value.text(),
-            "errorCode" => f.error_code = value.text(),
-            "errorMessage" => f.error_message = value.text(),
-            "requestParameters" => f.request_parameters = Some(value),
-            "responseElements" => f.response_elements = Some(value),
-            "additionalEventData" => f.additional = Some(value),
-            "resources" => f.resources = Some(value),
-            "requestID" => f.request_id = value.text(),
-            "recipientAccountId" => f.recipient_account_id = value.text(),
-            "sharedEventID" => f.shared_event_id = value.text(),
-            "eventCategory" => category = value.text(),
-            "vpcEndpointId" => f.vpc_endpoint_id = value.text(),
-            "tlsDetails" => f.tls_details = Some(value),
+        match key.len() {
+            7 if key == "eventID" => f.event_id = value.text(),
+            9 => match key {
+                "eventTime" => event_time = value.text(),
+                "eventName" => f.event_name = value.text(),
+                "awsRegion" => f.aws_region = value.text(),
+                "userAgent" => f.user_agent = value.text(),
+                "errorCode" => f.error_code = value.text(),
+                "requestID" => f.request_id = value.text(),
+                "resources" => f.resources = Some(value),
+                _ => {}
+            },
+            10 if key == "tlsDetails" => f.tls_details = Some(value),
+            11 if key == "eventSource" => event_source = value.text(),
+            12 => match key {
+                "eventVersion" => version = value.text(),
+                "userIdentity" => f.user_identity = Some(value),
+                "errorMessage" => f.error_message = value.text(),
+                _ => {}
+            },
+            13 => match key {
+                "eventCategory" => category = value.text(),
+                "sharedEventID" => f.shared_event_id = value.text(),
+                "vpcEndpointId" => f.vpc_endpoint_id = value.text(),
+                _ => {}
+            },
+            15 if key == "sourceIPAddress" => f.source_ip = value.text(),
+            16 if key == "responseElements" => f.response_elements = Some(value),
+            17 if key == "requestParameters" => f.request_parameters = Some(value),
+            18 if key == "recipientAccountId" => f.recipient_account_id = value.text(),
+            19 if key == "additionalEventData" => f.additional = Some(value),
             _ => {}
         }
     }

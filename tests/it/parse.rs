@@ -25,7 +25,7 @@ fn read(raw: &[u8], cut: Cut) -> Content {
 #[track_caller]
 fn log(raw: &[u8], cut: Cut) -> ParsedLog {
     match read(raw, cut) {
-        Content::Log(log) => log,
+        Content::Log(log) => *log,
         Content::Digest => panic!("taken for a digest"),
         Content::Unrecognised(why) => panic!("unrecognised: {}", why.as_str()),
     }

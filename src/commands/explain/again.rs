@@ -58,9 +58,20 @@ impl Part {
             | "source_etag" => return None,
             "policy_version" | "attribution_version" => Part::Version,
             "dataset" | "sensitivity" | "verdict" | "violations" => Part::Verdict,
-            "instance_id" | "credential" | "access_path" | "session_event_id" | "workspace_id"
-            | "cluster_id" | "job_id" | "job_run_id" | "task_key" | "task_run_id" | "principal"
-            | "principal_kind" | "principal_candidates" | "job_run_candidates"
+            "instance_id"
+            | "credential"
+            | "access_path"
+            | "session_event_id"
+            | "workspace_id"
+            | "cluster_id"
+            | "job_id"
+            | "job_run_id"
+            | "task_key"
+            | "task_run_id"
+            | "principal"
+            | "principal_kind"
+            | "principal_candidates"
+            | "job_run_candidates"
             | "unattributed_reason" => Part::Attribution,
             _ if column.ends_with("_confidence") || column.starts_with("attribution_") => {
                 Part::Attribution
@@ -72,7 +83,9 @@ impl Part {
 
 impl Again {
     pub fn of_part(&self, part: Part) -> impl Iterator<Item = &Difference> {
-        self.differences.iter().filter(move |difference| difference.part == part)
+        self.differences
+            .iter()
+            .filter(move |difference| difference.part == part)
     }
 
     pub fn agrees_on(&self, part: Part) -> bool {

@@ -55,7 +55,9 @@ impl Cells {
     }
 
     pub fn time(&self, name: &str) -> Option<UtcMicros> {
-        let times = self.column(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        let times = self
+            .column(name)?
+            .as_primitive_opt::<TimestampMicrosecondType>()?;
         times.iter().next().flatten().map(UtcMicros)
     }
 
@@ -88,9 +90,7 @@ impl Cells {
         let member = |items: &StructArray, name: &str| items.column_by_name(name).map(texts_of);
         let columns = members.map(|name| member(items, name).unwrap_or_default());
         (0..items.len())
-            .map(|i| {
-                std::array::from_fn(|member| columns.get(member)?.get(i).cloned().flatten())
-            })
+            .map(|i| std::array::from_fn(|member| columns.get(member)?.get(i).cloned().flatten()))
             .collect()
     }
 

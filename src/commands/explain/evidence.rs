@@ -26,7 +26,12 @@ pub fn of(row: &Cells, facts: &Facts) -> Vec<Evidence> {
     let named = row.list("attribution_evidence").into_iter();
     named
         .map(|event_id| Evidence {
-            sessions: facts.sessions.iter().filter(|s| s.event_id == event_id).cloned().collect(),
+            sessions: facts
+                .sessions
+                .iter()
+                .filter(|s| s.event_id == event_id)
+                .cloned()
+                .collect(),
             // One launch starts many instances; this event is about one of them.
             instances: facts
                 .instances

@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 /// # Errors
 /// When a row cannot be written as JSON, which would be a defect.
 pub fn json(explanations: &[Explanation]) -> anyhow::Result<String> {
-    let rows: Vec<Value> = explanations.iter().map(of_row).collect::<anyhow::Result<_>>()?;
+    let rows: Vec<Value> = explanations
+        .iter()
+        .map(of_row)
+        .collect::<anyhow::Result<_>>()?;
     Ok(format!("{:#}\n", json!({ "rows": rows })))
 }
 
@@ -105,7 +108,10 @@ fn session(session: &StsSession) -> Value {
 }
 
 fn instance(instance: &Ec2Instance) -> Value {
-    let tags = instance.tags.iter().map(|(key, value)| json!({ "key": key, "value": value }));
+    let tags = instance
+        .tags
+        .iter()
+        .map(|(key, value)| json!({ "key": key, "value": value }));
     json!({
         "event_name": instance.event_name,
         "event_time": instance.event_time.to_string(),

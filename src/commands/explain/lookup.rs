@@ -41,7 +41,9 @@ impl Lookup {
 
     /// The rows of that event: several, where several accounts got a copy.
     pub async fn rows_of(&self, event_id: &str) -> Result<Vec<Cells>> {
-        let mut rows = self.select("s3_access", col("event_id").eq(lit(event_id))).await?;
+        let mut rows = self
+            .select("s3_access", col("event_id").eq(lit(event_id)))
+            .await?;
         rows.sort_by_cached_key(|row| (row.owned("aws_account_id"), row.owned("source_uri")));
         Ok(rows)
     }
@@ -63,7 +65,10 @@ impl Lookup {
         // The same place may have been read again after it was written anew.
         let etag = row.text("source_etag");
         objects.sort_by_key(|object| {
-            (object.text("etag") != etag, object.text("status") != Some("committed"))
+            (
+                object.text("etag") != etag,
+                object.text("status") != Some("committed"),
+            )
         });
         Ok(objects.into_iter().next())
     }
@@ -131,7 +136,10 @@ impl Lookup {
 }
 
 fn any_of<'a>(column: &str, values: impl IntoIterator<Item = &'a String>) -> Expr {
-    let values: Vec<Expr> = values.into_iter().map(|value| lit(value.as_str())).collect();
+    let values: Vec<Expr> = values
+        .into_iter()
+        .map(|value| lit(value.as_str()))
+        .collect();
     if values.is_empty() {
         return lit(false);
     }
@@ -140,9 +148,20 @@ fn any_of<'a>(column: &str, values: impl IntoIterator<Item = &'a String>) -> Exp
 
 /// Sessions of the same name that were issued when this one was created.
 fn created_near(principal: &Principal) -> Option<Expr> {
-    let (name, at) = (principal.session_name.as_deref()?, principal.session_issued_at?);
-    let time = |at: UtcMicros| lit(ScalarValue::TimestampMicrosecond(Some(at.0), Some("UTC".into())));
-    let (from, until) = (at.plus_seconds(-CREATION_SLACK_SECS), at.plus_seconds(CREATION_SLACK_SECS));
+    let (name, at) = (
+        principal.session_name.as_deref()?,
+        principal.session_issued_at?,
+    );
+    let time = |at: UtcMicros| {
+        lit(ScalarValue::TimestampMicrosecond(
+            Some(at.0),
+            Some("UTC".into()),
+        ))
+    };
+    let (from, until) = (
+        at.plus_seconds(-CREATION_SLACK_SECS),
+        at.plus_seconds(CREATION_SLACK_SECS),
+    );
     Some(
         col("role_session_name")
             .eq(lit(name))
@@ -156,7 +175,9 @@ fn instances_named_by(principal: &Principal) -> impl Iterator<Item = String> {
         .as_deref()
         .and_then(|arn| arn.rsplit('/').next());
     let named = principal.session_name.as_deref();
-    [in_scope.map(str::to_owned), named.map(str::to_owned)].into_iter().flatten()
+    [in_scope.map(str::to_owned), named.map(str::to_owned)]
+        .into_iter()
+        .flatten()
 }
 
 fn session(row: &Cells) -> StsSession {

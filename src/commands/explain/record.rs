@@ -61,7 +61,9 @@ impl Record {
 
 fn original(row: &Cells, object: Option<&Cells>) -> Result<Record, String> {
     let uri = row.text("source_uri").ok_or("the row names no object")?;
-    let index = row.number("source_index").ok_or("the row names no record")?;
+    let index = row
+        .number("source_index")
+        .ok_or("the row names no record")?;
     let ingested = object
         .and_then(|object| object.text("sha256"))
         .ok_or("log_objects holds no hash of the object")?;

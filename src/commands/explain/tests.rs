@@ -54,9 +54,13 @@ fn facts() -> Facts {
                 event_id: LAUNCH.to_owned(),
                 event_name: "RunInstances".to_owned(),
                 event_time: at(-30),
-                tags: [("Vendor", "Databricks"), ("ClusterId", "1120-k3x9p2ab"), ("JobId", "77")]
-                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                    .to_vec(),
+                tags: [
+                    ("Vendor", "Databricks"),
+                    ("ClusterId", "1120-k3x9p2ab"),
+                    ("JobId", "77"),
+                ]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .to_vec(),
                 ..Ec2Instance::default()
             })
             .to_vec(),
@@ -186,7 +190,10 @@ fn check(explanation: Explanation, expect: Expect) {
 fn section(explanation: Explanation, title: &str) -> String {
     let text = text::text(&[explanation]);
     let lines = text.lines().skip_while(|line| *line != title).skip(1);
-    lines.take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+    lines
+        .take_while(|line| !line.is_empty())
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 #[test]
@@ -206,7 +213,11 @@ fn facts_that_came_later_show_as_a_difference() {
 #[test]
 fn evidence_that_the_lake_does_not_hold_is_said_to_be_missing() {
     let lines = section(
-        explained(facts(), Facts::default(), Basis::Row("the object is gone".to_owned())),
+        explained(
+            facts(),
+            Facts::default(),
+            Basis::Row("the object is gone".to_owned()),
+        ),
         "How that is known",
     );
     expect![[""]].assert_eq(&lines);
@@ -215,7 +226,11 @@ fn evidence_that_the_lake_does_not_hold_is_said_to_be_missing() {
 #[test]
 fn an_answer_from_the_row_alone_says_what_the_row_leaves_out() {
     let lines = section(
-        explained(facts(), facts(), Basis::Row("the object is gone".to_owned())),
+        explained(
+            facts(),
+            facts(),
+            Basis::Row("the object is gone".to_owned()),
+        ),
         "Decided again, just now",
     );
     expect![[""]].assert_eq(&lines);
@@ -224,11 +239,20 @@ fn an_answer_from_the_row_alone_says_what_the_row_leaves_out() {
 #[test]
 fn a_row_that_was_changed_no_longer_says_what_the_record_says() {
     with_access(|access| {
-        let row = stored(&AccessEvent { outcome: Outcome::Denied, ..*access }, facts());
+        let row = stored(
+            &AccessEvent {
+                outcome: Outcome::Denied,
+                ..*access
+            },
+            facts(),
+        );
         let facts = facts();
         let index = IdentityIndex::new(Default::default()).with(facts.sessions, facts.instances);
         let again = again::decide(&row, access, &index, &policy()).unwrap();
-        let columns: Vec<&str> = again.of_part(Part::Record).map(|d| d.column.as_str()).collect();
+        let columns: Vec<&str> = again
+            .of_part(Part::Record)
+            .map(|d| d.column.as_str())
+            .collect();
         assert_eq!(columns, ["outcome"]);
     });
 }
@@ -240,7 +264,10 @@ fn the_json_holds_the_row_the_evidence_and_the_comparison() {
     let row = &value["rows"][0];
     assert_eq!(row["stored"]["cluster_id"], "1120-k3x9p2ab");
     assert_eq!(row["evidence"][0]["sts_sessions"][0]["role_arn"], ROLE);
-    assert_eq!(row["evidence"][1]["ec2_instances"][0]["instance_id"], INSTANCE);
+    assert_eq!(
+        row["evidence"][1]["ec2_instances"][0]["instance_id"],
+        INSTANCE
+    );
     assert_eq!(row["decided_again"]["same_attribution"], true);
     assert_eq!(row["decided_again"]["same_verdict"], true);
     assert_eq!(row["rules"][1]["violated"], true);

@@ -25,7 +25,11 @@ const LEVELS: [(&str, &[&str], &str); 6] = [
     ("cluster", &["cluster_id"], "cluster_confidence"),
     ("job", &["job_id", "job_run_id"], "job_confidence"),
     ("task", &["task_key", "task_run_id"], "task_confidence"),
-    ("person", &["principal", "principal_kind"], "principal_confidence"),
+    (
+        "person",
+        &["principal", "principal_kind"],
+        "principal_confidence",
+    ),
 ];
 
 /// All rows of the event, one after another.
@@ -33,7 +37,9 @@ pub fn text(explanations: &[Explanation]) -> String {
     let mut page = Page::default();
     if explanations.len() > 1 {
         let n = explanations.len();
-        page.line(format_args!("{n} rows: copies of the event in several accounts, or of several trails"));
+        page.line(format_args!(
+            "{n} rows: copies of the event in several accounts, or of several trails"
+        ));
     }
     for (i, explanation) in explanations.iter().enumerate() {
         if i > 0 || explanations.len() > 1 {
@@ -96,10 +102,13 @@ impl Page {
 fn head(row: &Cells, page: &mut Page) {
     let text = |name: &str| row.text(name).unwrap_or("?");
     page.line(format_args!("Event {}", text("event_id")));
-    page.say("verdict", &match row.text("verdict") {
-        Some(verdict) => format!("{verdict}  ({})", answer(verdict)),
-        None => "none".to_owned(),
-    });
+    page.say(
+        "verdict",
+        &match row.text("verdict") {
+            Some(verdict) => format!("{verdict}  ({})", answer(verdict)),
+            None => "none".to_owned(),
+        },
+    );
 }
 
 fn answer(verdict: &str) -> &'static str {
@@ -114,43 +123,82 @@ fn recorded(row: &Cells, page: &mut Page) {
     let own = |name: &str| row.owned(name);
     let with = |label: &str, name: &str| row.text(name).map(|value| format!("{label} {value}"));
     page.section("What AWS recorded");
-    page.parts("event", &[
-        own("event_name").map(|name| match row.text("operation") {
-            Some(operation) => format!("{name} ({operation})"),
-            None => name,
-        }),
-        row.time("event_time").map(|at| at.to_string()),
-    ]);
-    page.parts("on", &[
-        Some(target(row)),
-        with("version", "version_id"),
-        with("copied from", "copy_source"),
-    ]);
-    page.parts("outcome", &[own("outcome"), own("error_code"), own("error_message")]);
+    page.parts(
+        "event",
+        &[
+            own("event_name").map(|name| match row.text("operation") {
+                Some(operation) => format!("{name} ({operation})"),
+                None => name,
+            }),
+            row.time("event_time").map(|at| at.to_string()),
+        ],
+    );
+    page.parts(
+        "on",
+        &[
+            Some(target(row)),
+            with("version", "version_id"),
+            with("copied from", "copy_source"),
+        ],
+    );
+    page.parts(
+        "outcome",
+        &[own("outcome"), own("error_code"), own("error_message")],
+    );
     page.parts("account", &[own("aws_account_id"), own("aws_region")]);
-    page.parts("principal", &[own("identity_type"), own("principal_arn"), with("account", "principal_account_id")]);
+    page.parts(
+        "principal",
+        &[
+            own("identity_type"),
+            own("principal_arn"),
+            with("account", "principal_account_id"),
+        ],
+    );
     page.parts("role", &[own("role_arn")]);
-    page.parts("session", &[
-        own("session_name"),
-        row.time("session_issued_at").map(|at| format!("issued {at}")),
-        with("source identity", "source_identity"),
-    ]);
-    page.parts("credential", &[own("credential"), own("access_key_id"), with("called by", "invoked_by")]);
-    page.parts("client", &[own("source_ip"), own("vpc_endpoint_id"), own("user_agent")]);
+    page.parts(
+        "session",
+        &[
+            own("session_name"),
+            row.time("session_issued_at")
+                .map(|at| format!("issued {at}")),
+            with("source identity", "source_identity"),
+        ],
+    );
+    page.parts(
+        "credential",
+        &[
+            own("credential"),
+            own("access_key_id"),
+            with("called by", "invoked_by"),
+        ],
+    );
+    page.parts(
+        "client",
+        &[own("source_ip"), own("vpc_endpoint_id"), own("user_agent")],
+    );
     let plain = row.text("tls_version").is_none();
-    page.parts("transport", &[
-        own("tls_version").or_else(|| plain.then(|| "TLS version not recorded".to_owned())),
-        own("auth_method"),
-        row.truth("presigned").then(|| "pre-signed URL".to_owned()),
-    ]);
+    page.parts(
+        "transport",
+        &[
+            own("tls_version").or_else(|| plain.then(|| "TLS version not recorded".to_owned())),
+            own("auth_method"),
+            row.truth("presigned").then(|| "pre-signed URL".to_owned()),
+        ],
+    );
     let encryption = own("sse").or_else(|| Some("not recorded".to_owned()));
     page.parts("encryption", &[encryption, own("kms_key_arn")]);
     let bytes = |name: &str, way: &str| {
         let n = row.number(name).and_then(|n| u64::try_from(n).ok())?;
         Some(format!("{} {way}", ByteSize::b(n)))
     };
-    page.parts("bytes", &[bytes("bytes_in", "in"), bytes("bytes_out", "out")]);
-    page.parts("request", &[own("request_id"), with("shared event", "shared_event_id")]);
+    page.parts(
+        "bytes",
+        &[bytes("bytes_in", "in"), bytes("bytes_out", "out")],
+    );
+    page.parts(
+        "request",
+        &[own("request_id"), with("shared event", "shared_event_id")],
+    );
 }
 
 fn target(row: &Cells) -> String {
@@ -166,7 +214,10 @@ fn target(row: &Cells) -> String {
 fn who(row: &Cells, page: &mut Page) {
     page.section("Who it was");
     let path = row.text("access_path").unwrap_or("unknown");
-    page.say("access path", &format!("{path}: {}", words::access_path(path)));
+    page.say(
+        "access path",
+        &format!("{path}: {}", words::access_path(path)),
+    );
     if let Some(instance_id) = row.text("instance_id") {
         page.say("instance", instance_id);
     }
@@ -179,7 +230,10 @@ fn who(row: &Cells, page: &mut Page) {
         };
         page.line(format_args!("  {level:<NAME$} {confidence:<10} {ids}"));
     }
-    for (name, column) in [("candidates", "principal_candidates"), ("job runs", "job_run_candidates")] {
+    for (name, column) in [
+        ("candidates", "principal_candidates"),
+        ("job runs", "job_run_candidates"),
+    ] {
         let candidates = row.list(column);
         if !candidates.is_empty() {
             page.say(name, &listed(&candidates));
@@ -191,7 +245,14 @@ fn who(row: &Cells, page: &mut Page) {
         page.say("to mend it", reason.mend);
     }
     let settled = row.truth("settled");
-    page.say("standing", if settled { "settled" } else { "provisional: not settled yet" });
+    page.say(
+        "standing",
+        if settled {
+            "settled"
+        } else {
+            "provisional: not settled yet"
+        },
+    );
 }
 
 fn chain(row: &Cells, evidence: &[Evidence], page: &mut Page) {
@@ -201,7 +262,9 @@ fn chain(row: &Cells, evidence: &[Evidence], page: &mut Page) {
         page.line(format_args!("  {method}: {}", words::method(method)));
     }
     if methods.is_empty() && evidence.is_empty() {
-        page.line(format_args!("  From the record alone; no other event is needed or known."));
+        page.line(format_args!(
+            "  From the record alone; no other event is needed or known."
+        ));
     }
     for (i, piece) in evidence.iter().enumerate() {
         let n = i + 1;
@@ -212,44 +275,70 @@ fn chain(row: &Cells, evidence: &[Evidence], page: &mut Page) {
             ec2(n, instance, page);
         }
         if piece.sessions.is_empty() && piece.instances.is_empty() {
-            page.line(format_args!("  {n}. event {}, which is not in the lake", piece.event_id));
+            page.line(format_args!(
+                "  {n}. event {}, which is not in the lake",
+                piece.event_id
+            ));
         }
     }
 }
 
 fn sts(n: usize, session: &StsSession, page: &mut Page) {
-    let labelled = |label: &str, text: &Option<String>| {
-        text.as_ref().map(|text| format!("{label} {text}"))
-    };
+    let labelled =
+        |label: &str, text: &Option<String>| text.as_ref().map(|text| format!("{label} {text}"));
     page.line(format_args!(
         "  {n}. {}  {}  event {}",
         session.issued_at, session.event_name, session.event_id
     ));
     let caller = &session.caller;
-    page.parts("   role", &[session.role_arn.clone(), labelled("session", &session.role_session_name)]);
-    page.parts("   issued", &[
-        labelled("key", &session.access_key_id),
-        session.expires_at.map(|at| format!("until {at}")),
-    ]);
-    page.parts("   caller", &[
-        caller.identity_type.clone(),
-        caller.arn.clone().or_else(|| caller.invoked_by.clone()),
-        labelled("account", &caller.account_id),
-        labelled("key", &caller.access_key_id),
-        caller.in_scope_issued_to.as_ref().map(|arn| format!("of {arn}")),
-        labelled("from", &session.caller_ip),
-    ]);
-    page.parts("   with", &[
-        labelled("external id", &session.external_id),
-        labelled("source identity", &session.source_identity),
-    ]);
+    page.parts(
+        "   role",
+        &[
+            session.role_arn.clone(),
+            labelled("session", &session.role_session_name),
+        ],
+    );
+    page.parts(
+        "   issued",
+        &[
+            labelled("key", &session.access_key_id),
+            session.expires_at.map(|at| format!("until {at}")),
+        ],
+    );
+    page.parts(
+        "   caller",
+        &[
+            caller.identity_type.clone(),
+            caller.arn.clone().or_else(|| caller.invoked_by.clone()),
+            labelled("account", &caller.account_id),
+            labelled("key", &caller.access_key_id),
+            caller
+                .in_scope_issued_to
+                .as_ref()
+                .map(|arn| format!("of {arn}")),
+            labelled("from", &session.caller_ip),
+        ],
+    );
+    page.parts(
+        "   with",
+        &[
+            labelled("external id", &session.external_id),
+            labelled("source identity", &session.source_identity),
+        ],
+    );
     if !session.policy_prefixes.is_empty() {
-        page.parts("   narrowed to", &[
-            Some(listed(&session.policy_prefixes)),
-            Some(listed(&session.policy_actions)),
-        ]);
+        page.parts(
+            "   narrowed to",
+            &[
+                Some(listed(&session.policy_prefixes)),
+                Some(listed(&session.policy_actions)),
+            ],
+        );
     }
-    page.parts("   recorded for", &[session.aws_account_id.clone(), session.aws_region.clone()]);
+    page.parts(
+        "   recorded for",
+        &[session.aws_account_id.clone(), session.aws_region.clone()],
+    );
 }
 
 fn ec2(n: usize, instance: &Ec2Instance, page: &mut Page) {
@@ -257,29 +346,47 @@ fn ec2(n: usize, instance: &Ec2Instance, page: &mut Page) {
         "  {n}. {}  {}  event {}",
         instance.event_time, instance.event_name, instance.event_id
     ));
-    page.parts("   instance", &[
-        Some(instance.instance_id.clone()),
-        instance.private_ip.clone(),
-        instance.instance_profile_arn.clone(),
-    ]);
-    let tags: Vec<String> =
-        instance.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    page.parts(
+        "   instance",
+        &[
+            Some(instance.instance_id.clone()),
+            instance.private_ip.clone(),
+            instance.instance_profile_arn.clone(),
+        ],
+    );
+    let tags: Vec<String> = instance
+        .tags
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     if !tags.is_empty() {
         page.say("   tags", &listed(&tags));
     }
-    page.parts("   recorded for", &[instance.aws_account_id.clone(), instance.aws_region.clone()]);
+    page.parts(
+        "   recorded for",
+        &[instance.aws_account_id.clone(), instance.aws_region.clone()],
+    );
 }
 
 fn verdict(explanation: &Explanation, page: &mut Page) {
     let row = &explanation.row;
     page.section("Whether it was allowed");
     match row.text("dataset") {
-        Some(dataset) => page.parts("dataset", &[
-            Some(dataset.to_owned()),
-            row.owned("sensitivity"),
-            explanation.dataset_owner.as_ref().map(|owner| format!("owner {owner}")),
-        ]),
-        None => page.say("dataset", "none: no location of the policy's datasets.toml holds it"),
+        Some(dataset) => page.parts(
+            "dataset",
+            &[
+                Some(dataset.to_owned()),
+                row.owned("sensitivity"),
+                explanation
+                    .dataset_owner
+                    .as_ref()
+                    .map(|owner| format!("owner {owner}")),
+            ],
+        ),
+        None => page.say(
+            "dataset",
+            "none: no location of the policy's datasets.toml holds it",
+        ),
     }
     page.parts("verdict", &[row.owned("verdict")]);
     page.parts("policy", &[row.owned("policy_version")]);
@@ -288,12 +395,17 @@ fn verdict(explanation: &Explanation, page: &mut Page) {
     {
         let known = |text: Option<String>| text.unwrap_or_default();
         let (severity, rule, control) = (known(severity), known(rule), known(control));
-        page.line(format_args!("  violates      {rule}  [{severity}]  {control}"));
+        page.line(format_args!(
+            "  violates      {rule}  [{severity}]  {control}"
+        ));
         page.say("", &known(reason));
     }
     let violated: Vec<String> = violated(&explanation.again.row);
     let names = |effect: Effect| -> Vec<String> {
-        let rules = explanation.rules.iter().filter(|rule| rule.effect == effect);
+        let rules = explanation
+            .rules
+            .iter()
+            .filter(|rule| rule.effect == effect);
         rules
             .map(|rule| rule.id.to_string())
             .filter(|rule| !violated.contains(rule))
@@ -309,7 +421,10 @@ fn verdict(explanation: &Explanation, page: &mut Page) {
 }
 
 fn violated(row: &Cells) -> Vec<String> {
-    row.structs("violations", ["rule"]).into_iter().filter_map(|[rule]| rule).collect()
+    row.structs("violations", ["rule"])
+        .into_iter()
+        .filter_map(|[rule]| rule)
+        .collect()
 }
 
 fn again(explanation: &Explanation, page: &mut Page) {
@@ -352,11 +467,16 @@ fn again(explanation: &Explanation, page: &mut Page) {
             }
             continue;
         }
-        page.say(name, match part {
-            Part::Record => "DIFFERS: the row does not say what the object says",
-            Part::Attribution => "DIFFERS: facts that came later, or another configuration, change it",
-            Part::Verdict | Part::Version => "DIFFERS",
-        });
+        page.say(
+            name,
+            match part {
+                Part::Record => "DIFFERS: the row does not say what the object says",
+                Part::Attribution => {
+                    "DIFFERS: facts that came later, or another configuration, change it"
+                }
+                Part::Verdict | Part::Version => "DIFFERS",
+            },
+        );
         for difference in again.of_part(part) {
             differs(difference, page);
         }
@@ -369,7 +489,13 @@ fn again(explanation: &Explanation, page: &mut Page) {
 }
 
 fn differs(difference: &Difference, page: &mut Page) {
-    let shown = |text: &str| if text.is_empty() { "NULL".to_owned() } else { text.to_owned() };
+    let shown = |text: &str| {
+        if text.is_empty() {
+            "NULL".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     page.line(format_args!("    {}", difference.column));
     page.line(format_args!("      stored  {}", shown(&difference.stored)));
     page.line(format_args!("      today   {}", shown(&difference.today)));
@@ -379,23 +505,39 @@ fn provenance(explanation: &Explanation, page: &mut Page) {
     let row = &explanation.row;
     page.section("Where it stands");
     page.parts("object", &[row.owned("source_uri")]);
-    page.parts("record", &[row.owned("source_index").map(|index| match &explanation.object {
-        Some(object) => {
-            let of = object.text("records").unwrap_or("?");
-            format!("{index}, counted from 0, of {of}")
-        }
-        None => index,
-    })]);
+    page.parts(
+        "record",
+        &[row
+            .owned("source_index")
+            .map(|index| match &explanation.object {
+                Some(object) => {
+                    let of = object.text("records").unwrap_or("?");
+                    format!("{index}, counted from 0, of {of}")
+                }
+                None => index,
+            })],
+    );
     page.parts("etag", &[row.owned("source_etag")]);
-    match explanation.object.as_ref().and_then(|object| object.text("sha256")) {
+    match explanation
+        .object
+        .as_ref()
+        .and_then(|object| object.text("sha256"))
+    {
         Some(sha256) => page.say("sha256", &format!("{sha256}  (of the inflated object)")),
         None => page.say("sha256", "unknown: the object has no row in log_objects"),
     }
-    page.parts("ingested", &[row.time("ingested_at").map(|at| at.to_string())]);
-    page.parts("attributed", &[
-        row.time("attributed_at").map(|at| at.to_string()),
-        row.text("attribution_version").map(|version| format!("algorithm version {version}")),
-    ]);
+    page.parts(
+        "ingested",
+        &[row.time("ingested_at").map(|at| at.to_string())],
+    );
+    page.parts(
+        "attributed",
+        &[
+            row.time("attributed_at").map(|at| at.to_string()),
+            row.text("attribution_version")
+                .map(|version| format!("algorithm version {version}")),
+        ],
+    );
 }
 
 fn listed(values: &[String]) -> String {

@@ -4,6 +4,7 @@
 use super::*;
 use crate::model::{Confidence, PrincipalKind};
 use crate::policy::known_events;
+use crate::policy::mentions::Mentions;
 use crate::policy::reads::Reads;
 use crate::policy::request::{Facts, session_age_hours};
 use crate::policy::rules::schema;
@@ -77,7 +78,7 @@ fn event() -> impl Strategy<Value = (String, Operation)> {
 }
 
 /// An access without what varies per event.
-fn case() -> impl Strategy<Value = Case> {
+pub(super) fn case() -> impl Strategy<Value = Case> {
     let who = (
         text(&["AssumedRole", "IAMUser", "AWSService"]),
         text(&["arn:aws:sts::111122223333:assumed-role/etl/i-0c1a", "x"]),
@@ -214,10 +215,11 @@ proptest! {
 
     #[test]
     fn a_request_holds_only_what_is_read(
-        case in case(), one in per_event(), other in per_event(), read in any::<[bool; 5]>(),
+        case in case(), one in per_event(), other in per_event(),
+        attributes in any::<u64>(), names in any::<u64>(),
     ) {
-        let [object_key, list_prefix, version_id, copy_source, error_code] = read;
-        let reads = Reads { object_key, list_prefix, version_id, copy_source, error_code };
+        let mentions = Mentions::from_bits(attributes, names, false);
+        let reads = Reads::of(mentions);
         let base = vary(&case, &one, Reads::default());
         let varied = vary(&base, &other, reads);
         prop_assume!(session_age_hours(&base.access()) == session_age_hours(&varied.access()));
@@ -231,7 +233,8 @@ proptest! {
                 credential: case.credential,
                 dataset: None,
             };
-            let question = facts.question(&vocabulary, &settings, reads).unwrap();
+            let inputs = facts.inputs(&vocabulary, &settings, mentions).unwrap();
+            let question = inputs.question(&vocabulary).unwrap();
             (question.resource, question.context.to_json_value().unwrap(), question.entities)
         });
         prop_assert_eq!(base, varied);
@@ -255,13 +258,6 @@ proptest! {
             sensitivity: Some("restricted".to_owned()),
             owner: Some("hr@example.com".to_owned()),
         };
-        let reads = Reads {
-            object_key: true,
-            list_prefix: true,
-            version_id: true,
-            copy_source: true,
-            error_code: true,
-        };
         let access = case.access();
         let facts = Facts {
             access: &access,
@@ -269,8 +265,9 @@ proptest! {
             credential: case.credential,
             dataset: Some(&dataset),
         };
-        let question = facts.question(&vocabulary, &settings, reads).unwrap();
-        for principal in facts.principals(&vocabulary) {
+        let inputs = facts.inputs(&vocabulary, &settings, Mentions::ALL).unwrap();
+        let question = inputs.question(&vocabulary).unwrap();
+        for principal in inputs.principals(&vocabulary) {
             Request::new(
                 principal,
                 question.action.clone(),

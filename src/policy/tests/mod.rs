@@ -5,6 +5,7 @@ mod faults;
 mod principals;
 mod starter;
 mod version;
+mod visible;
 
 use super::{Judgement, Policy, PolicyFile, PolicySettings};
 use crate::model::{

@@ -1,0 +1,102 @@
+//! Clocks of the kernel, and the floor that every figure is compared with.
+//!
+//! CPU time, not wall time: a machine that does something else meanwhile makes
+//! wall time long, and CPU time only a little longer.
+
+use bricktrail::trail::inflate::{InflateLimits, Inflater};
+use simd_json::{Buffers, INPUT_PADDING, Tape};
+use std::fs;
+use std::hint::black_box;
+use std::path::PathBuf;
+
+/// Fits every object of the corpus.
+pub const LIMITS: InflateLimits = InflateLimits {
+    raw_bytes_max: 160 * 1024 * 1024,
+    ratio_max: 200,
+};
+
+/// CPU seconds of this thread, to the scheduler's tick (some milliseconds):
+/// sums over many measurements are right, single ones are not.
+pub fn thread_cpu() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux with schedstat");
+    let nanoseconds: u64 = text
+        .split_whitespace()
+        .next()
+        .and_then(|text| text.parse().ok())
+        .expect("nanoseconds come first");
+    nanoseconds as f64 / 1e9
+}
+
+/// CPU seconds spent on one stage, summed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stage(pub f64);
+
+impl Stage {
+    /// Runs a part of the stage on this thread.
+    pub fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let before = thread_cpu();
+        let result = work();
+        self.0 += thread_cpu() - before;
+        result
+    }
+}
+
+/// What inflating and scanning JSON cost, whatever is made of it afterwards.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Floor {
+    pub inflate: Stage,
+    pub tape: Stage,
+}
+
+impl Floor {
+    pub fn seconds(&self) -> f64 {
+        self.inflate.0 + self.tape.0
+    }
+}
+
+/// Measures the floor: one thread, one call to inflate each object, one tape of
+/// its bytes; all buffers are kept. Reading the files is not part of it.
+pub fn floor(paths: &[PathBuf]) -> Floor {
+    let mut floor = Floor::default();
+    let mut inflater = Inflater::new();
+    let mut raw = Vec::new();
+    let mut tapes = Tapes::default();
+    for path in paths {
+        let stored = fs::read(path).expect("read an object");
+        floor.inflate.time(|| {
+            inflater
+                .inflate(&stored, &LIMITS, &mut raw)
+                .expect("a sound object")
+        });
+        floor.tape.time(|| tapes.fill(&mut raw));
+    }
+    floor
+}
+
+/// Makes tapes in buffers that it keeps.
+pub struct Tapes {
+    buffers: Buffers,
+    tape: Tape<'static>,
+}
+
+impl Default for Tapes {
+    fn default() -> Self {
+        Tapes {
+            buffers: Buffers::default(),
+            tape: Tape::null(),
+        }
+    }
+}
+
+impl Tapes {
+    /// Makes the tape of an inflated object; leaves its bytes scrambled.
+    pub fn fill(&mut self, raw: &mut Vec<u8>) {
+        let len = raw.len();
+        raw.resize(len + INPUT_PADDING, 0);
+        let mut tape = std::mem::replace(&mut self.tape, Tape::null()).reset();
+        simd_json::fill_tape_padded(raw, len, &mut self.buffers, &mut tape)
+            .expect("an object of JSON");
+        black_box(&tape);
+        self.tape = tape.reset();
+    }
+}
