@@ -328,7 +328,7 @@ fn sts(n: usize, session: &StsSession, page: &mut Page) {
     );
     if !session.policy_prefixes.is_empty() {
         page.parts(
-            "   narrowed to",
+            "   scope",
             &[
                 Some(listed(&session.policy_prefixes)),
                 Some(listed(&session.policy_actions)),
@@ -336,7 +336,7 @@ fn sts(n: usize, session: &StsSession, page: &mut Page) {
         );
     }
     page.parts(
-        "   recorded for",
+        "   account",
         &[session.aws_account_id.clone(), session.aws_region.clone()],
     );
 }
@@ -363,7 +363,7 @@ fn ec2(n: usize, instance: &Ec2Instance, page: &mut Page) {
         page.say("   tags", &listed(&tags));
     }
     page.parts(
-        "   recorded for",
+        "   account",
         &[instance.aws_account_id.clone(), instance.aws_region.clone()],
     );
 }
@@ -523,7 +523,7 @@ fn provenance(explanation: &Explanation, page: &mut Page) {
         .as_ref()
         .and_then(|object| object.text("sha256"))
     {
-        Some(sha256) => page.say("sha256", &format!("{sha256}  (of the inflated object)")),
+        Some(sha256) => page.say("sha256", &format!("{sha256}  (inflated)")),
         None => page.say("sha256", "unknown: the object has no row in log_objects"),
     }
     page.parts(
