@@ -14,7 +14,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("BRICKTRAIL_LOG").unwrap_or_else(|_| {
-                tracing_subscriber::EnvFilter::new("warn,deltalake=error,deltalake_core=error")
+                // Libraries report their errors to us, too; once is enough.
+                tracing_subscriber::EnvFilter::new("off,bricktrail=warn")
             }),
         )
         .with_target(false)

@@ -18,6 +18,7 @@ mod cells;
 mod evidence;
 mod json;
 mod lookup;
+mod page;
 mod record;
 mod text;
 mod words;

@@ -108,11 +108,8 @@ impl Lake {
     pub async fn open(location: &str) -> Result<Lake, LakeError> {
         let url = lake_url(location)?;
         if let Ok(path) = url.to_file_path() {
-            std::fs::create_dir_all(&path).map_err(|source| LakeError::Write {
-                table: "s3_access",
-                url: path.display().to_string(),
-                source: source.into(),
-            })?;
+            std::fs::create_dir_all(&path)
+                .map_err(|error| LakeError::write("s3_access", &url, error))?;
         }
         let partitions: Vec<&str> = s3_access::partition_columns()
             .iter()

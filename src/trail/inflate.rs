@@ -33,6 +33,9 @@ const RATIO_FREE_BYTES: usize = 1024 * 1024;
 /// First guess of the ratio where ISIZE cannot be true; logs reach 8 to 20.
 const RATIO_GUESS: usize = 8;
 
+/// Size from which a buffer grows straight to the limit.
+const GROWN_BYTES: usize = 16 * 1024 * 1024;
+
 /// What one object may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InflateLimits {
@@ -199,10 +202,13 @@ impl Inflater {
                     return Err(InflateError::TruncatedGzip);
                 }
                 Ok(Status::Ok | Status::BufError) => {
-                    target = out
-                        .capacity()
-                        .saturating_mul(2)
-                        .min(limit.saturating_add(1));
+                    // The old buffer and the new one live side by side while
+                    // the bytes move, so a large one is made only once.
+                    target = match out.capacity() {
+                        small if small < GROWN_BYTES => small.saturating_mul(2),
+                        _ => usize::MAX,
+                    }
+                    .min(limit.saturating_add(1));
                 }
                 Err(_) => return Err(InflateError::Corrupt("invalid deflate data")),
             }

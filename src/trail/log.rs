@@ -186,8 +186,9 @@ impl LogReader {
     ) -> Result<Kind, Unrecognised> {
         let text = raw.get(..len).unwrap_or_default();
         let records = split_records(text).map_err(|error| match error {
-            SplitError::Unbalanced => Unrecognised::InvalidJson,
-            SplitError::NoRecords => Unrecognised::RecordsMissing,
+            // Read record by record because the whole is no JSON.
+            SplitError::NoRecords if slice_bytes > 0 => Unrecognised::RecordsMissing,
+            SplitError::NoRecords | SplitError::Unbalanced => Unrecognised::InvalidJson,
         })?;
         let mut rest = records.as_slice();
         while let Some(first) = rest.first() {

@@ -114,7 +114,12 @@ impl World {
     #[track_caller]
     pub fn number(&self, sql: &str) -> i64 {
         let row = self.one(sql);
-        row.as_object().unwrap().values().next().and_then(Value::as_i64).unwrap_or(0)
+        row.as_object()
+            .unwrap()
+            .values()
+            .next()
+            .and_then(Value::as_i64)
+            .unwrap_or(0)
     }
 
     /// Event id and account of every row of `s3_access`, sorted.
@@ -122,8 +127,10 @@ impl World {
     pub fn events(&self) -> Vec<(String, String)> {
         let rows = self.query("SELECT event_id, aws_account_id FROM s3_access");
         let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
-        let mut events: Vec<_> =
-            rows.iter().map(|row| (text(row, "event_id"), text(row, "aws_account_id"))).collect();
+        let mut events: Vec<_> = rows
+            .iter()
+            .map(|row| (text(row, "event_id"), text(row, "aws_account_id")))
+            .collect();
         events.sort();
         events
     }
@@ -136,7 +143,10 @@ impl World {
              WHERE records <> rows_written + not_s3 + duplicates + bad \
              OR s3_events <> rows_written + duplicates",
         );
-        assert!(off.is_empty(), "objects whose records do not add up: {off:#?}");
+        assert!(
+            off.is_empty(),
+            "objects whose records do not add up: {off:#?}"
+        );
         let written = self.number("SELECT sum(rows_written) AS n FROM log_objects");
         let rows = self.number("SELECT count(*) AS n FROM s3_access");
         assert_eq!(written, rows, "rows written by the ledger, rows that stand");
@@ -145,7 +155,10 @@ impl World {
              LEFT JOIN s3_access a ON a.source_uri = o.uri \
              GROUP BY o.uri, o.rows_written HAVING count(a.event_id) <> o.rows_written",
         );
-        assert!(by_object.is_empty(), "ledger and rows differ: {by_object:#?}");
+        assert!(
+            by_object.is_empty(),
+            "ledger and rows differ: {by_object:#?}"
+        );
         let twice = self.query(
             "SELECT event_id, aws_account_id, count(*) AS n FROM s3_access \
              GROUP BY event_id, aws_account_id HAVING count(*) > 1",
@@ -181,7 +194,14 @@ pub fn guid(n: u64) -> String {
     // Spread, so that ids look as random as real ones.
     let mixed = u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(n);
     let hex = format!("{mixed:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// A role session as `userIdentity` shows it.
@@ -226,7 +246,14 @@ pub fn get_object(id: &str, at: &str, identity: Value, key: &str) -> Value {
 }
 
 /// The AssumeRole that issued `key`.
-pub fn assume_role(id: &str, at: &str, caller: Value, role: &str, session: &str, key: &str) -> Value {
+pub fn assume_role(
+    id: &str,
+    at: &str,
+    caller: Value,
+    role: &str,
+    session: &str,
+    key: &str,
+) -> Value {
     let mut record = event(id, "sts.amazonaws.com", "AssumeRole", at, caller);
     let more = json!({
         "requestParameters": {"roleArn": format!("arn:aws:iam::{ACCOUNT}:role/{role}"), "roleSessionName": session,
@@ -250,7 +277,10 @@ pub fn ec2_service() -> Value {
 pub fn run_instances(id: &str, at: &str, instance: &str, tags: &[(&str, &str)]) -> Value {
     let caller = json!({"type": "AWSAccount", "principalId": "AROADATABRICKS:x", "accountId": "414351767826"});
     let mut record = event(id, "ec2.amazonaws.com", "RunInstances", at, caller);
-    let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    let tags: Vec<Value> = tags
+        .iter()
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect();
     let more = json!({
         "requestParameters": {"tagSpecificationSet": {"items": [{"resourceType": "instance", "tags": tags}]}},
         "responseElements": {"instancesSet": {"items": [
@@ -298,7 +328,13 @@ pub fn distinct_s3_events(trail: &Path) -> BTreeSet<(String, String)> {
         let log: Value = serde_json::from_str(&text).unwrap();
         for record in log["Records"].as_array().unwrap() {
             let source = record["eventSource"].as_str().unwrap_or_default();
-            if ["s3.amazonaws.com", "s3express.amazonaws.com", "s3-outposts.amazonaws.com"].contains(&source) {
+            if [
+                "s3.amazonaws.com",
+                "s3express.amazonaws.com",
+                "s3-outposts.amazonaws.com",
+            ]
+            .contains(&source)
+            {
                 let text = |name: &str| record[name].as_str().unwrap().to_owned();
                 events.insert((text("eventID"), text("recipientAccountId")));
             }
@@ -313,7 +349,11 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     while let Some(folder) = waiting.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { waiting.push(path) } else { found.push(path) }
+            if path.is_dir() {
+                waiting.push(path)
+            } else {
+                found.push(path)
+            }
         }
     }
     found.sort();
@@ -337,7 +377,12 @@ pub fn fill(world: &World, seed: u64, objects: u64, records: u64) {
                 }
                 let second = random.below(3600);
                 let at = format!("2026-03-27T12:{:02}:{:02}Z", second / 60, second % 60);
-                let caller = role_session("etl", &format!("run-{}", n % 7), &format!("ASIAKEY{}", n % 7), "2026-03-27T11:00:00Z");
+                let caller = role_session(
+                    "etl",
+                    &format!("run-{}", n % 7),
+                    &format!("ASIAKEY{}", n % 7),
+                    "2026-03-27T11:00:00Z",
+                );
                 let mut record = if random.below(4) == 0 {
                     event(&guid(n), "kms.amazonaws.com", "Decrypt", &at, caller)
                 } else {
@@ -352,6 +397,9 @@ pub fn fill(world: &World, seed: u64, objects: u64, records: u64) {
             })
             .collect();
         let minute = format!("13{:02}", object % 60);
-        world.put_log(&log_key(account, region, &minute, &format!("{object:016x}")), &log);
+        world.put_log(
+            &log_key(account, region, &minute, &format!("{object:016x}")),
+            &log,
+        );
     }
 }

@@ -2,21 +2,15 @@
 //! happened, who was it and how is that known, was it allowed, does that hold
 //! today, where does it stand.
 
-use super::again::{Difference, Part};
+use super::again::Part;
 use super::cells::Cells;
 use super::evidence::Evidence;
+use super::page::{NAME, Page, listed};
 use super::record::Basis;
 use super::{Explanation, words};
 use crate::model::{Ec2Instance, StsSession};
 use crate::policy::Effect;
 use bytesize::ByteSize;
-
-/// Width of the names at the left.
-const NAME: usize = 13;
-/// Where long sentences are broken.
-const WIDTH: usize = 100;
-/// Values of one list that are shown.
-const LISTED_MAX: usize = 12;
 
 /// The levels of an attribution: name, columns that identify, confidence.
 const LEVELS: [(&str, &[&str], &str); 6] = [
@@ -53,50 +47,7 @@ pub fn text(explanations: &[Explanation]) -> String {
         again(explanation, &mut page);
         provenance(explanation, &mut page);
     }
-    page.0
-}
-
-/// The text so far.
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        self.0.push_str(text.to_string().trim_end());
-        self.0.push('\n');
-    }
-
-    fn section(&mut self, title: &str) {
-        self.line(format_args!(""));
-        self.line(format_args!("{title}"));
-    }
-
-    /// A named value, broken into lines where it is a long sentence.
-    fn say(&mut self, name: &str, value: &str) {
-        let room = WIDTH.saturating_sub(NAME + 3);
-        let mut name = name;
-        let mut line = String::new();
-        for word in value.split(' ') {
-            if !line.is_empty() && line.len() + 1 + word.len() > room {
-                self.line(format_args!("  {name:<NAME$} {line}"));
-                name = "";
-                line.clear();
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        self.line(format_args!("  {name:<NAME$} {line}"));
-    }
-
-    /// The parts that are known, with a comma between them; nothing for none.
-    fn parts(&mut self, name: &str, parts: &[Option<String>]) {
-        let known: Vec<&str> = parts.iter().flatten().map(String::as_str).collect();
-        if !known.is_empty() {
-            self.say(name, &known.join(", "));
-        }
-    }
+    page.into_text()
 }
 
 fn head(row: &Cells, page: &mut Page) {
@@ -400,7 +351,11 @@ fn verdict(explanation: &Explanation, page: &mut Page) {
         ));
         page.say("", &known(reason));
     }
-    let violated: Vec<String> = violated(&explanation.again.row);
+    // The rules at hand are today's; they say nothing of another policy's answer.
+    if row.text("policy_version") != Some(explanation.policy_version.as_str()) {
+        return;
+    }
+    let violated = violated(row);
     let names = |effect: Effect| -> Vec<String> {
         let rules = explanation
             .rules
@@ -416,7 +371,7 @@ fn verdict(explanation: &Explanation, page: &mut Page) {
         page.say("not violated", &quiet.join(", "));
     }
     if !permits.is_empty() {
-        page.say("permits", &permits.join(", "));
+        page.say("permit rules", &permits.join(", "));
     }
 }
 
@@ -478,17 +433,37 @@ fn again(explanation: &Explanation, page: &mut Page) {
             },
         );
         for difference in again.of_part(part) {
-            differs(difference, page);
+            let rules = |row: &Cells| match violated(row).join(", ") {
+                names if names.is_empty() => "none".to_owned(),
+                names => names,
+            };
+            let (stored, today) = (rules(&explanation.row), rules(&again.row));
+            // Rules by name are enough, unless only their wording changed.
+            if difference.column == "violations" && stored != today {
+                differs("violations", &stored, &today, page);
+            } else {
+                differs(
+                    &difference.column,
+                    &difference.stored,
+                    &difference.today,
+                    page,
+                );
+            }
         }
     }
     for difference in again.of_part(Part::Version) {
         if difference.column == "attribution_version" {
-            differs(difference, page);
+            differs(
+                &difference.column,
+                &difference.stored,
+                &difference.today,
+                page,
+            );
         }
     }
 }
 
-fn differs(difference: &Difference, page: &mut Page) {
+fn differs(column: &str, stored: &str, today: &str, page: &mut Page) {
     let shown = |text: &str| {
         if text.is_empty() {
             "NULL".to_owned()
@@ -496,9 +471,9 @@ fn differs(difference: &Difference, page: &mut Page) {
             text.to_owned()
         }
     };
-    page.line(format_args!("    {}", difference.column));
-    page.line(format_args!("      stored  {}", shown(&difference.stored)));
-    page.line(format_args!("      today   {}", shown(&difference.today)));
+    page.line(format_args!("    {column}"));
+    page.line(format_args!("      stored  {}", shown(stored)));
+    page.line(format_args!("      today   {}", shown(today)));
 }
 
 fn provenance(explanation: &Explanation, page: &mut Page) {
@@ -538,12 +513,4 @@ fn provenance(explanation: &Explanation, page: &mut Page) {
                 .map(|version| format!("algorithm version {version}")),
         ],
     );
-}
-
-fn listed(values: &[String]) -> String {
-    let shown: Vec<&str> = values.iter().take(LISTED_MAX).map(String::as_str).collect();
-    match values.len().checked_sub(LISTED_MAX) {
-        Some(rest) if rest > 0 => format!("{} and {rest} more", shown.join(", ")),
-        _ => shown.join(", "),
-    }
 }
