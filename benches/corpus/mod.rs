@@ -8,7 +8,7 @@
 //! Kept under `$BRICKTRAIL_BENCH_DIR` (else the temporary directory) by version
 //! and size, and used again: the folder gets its name only when it is complete.
 //!
-//! Shape, measured at 1024 MB: gzip ratio 8.2 at level 6, 1,340 bytes a record;
+//! Shape, measured at 1024 MB: gzip ratio RATIO at level 6, BYTES bytes a record;
 //! see `world` for who acts in it and `records` for what is written.
 
 mod random;

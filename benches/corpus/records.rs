@@ -17,6 +17,10 @@ pub const COPIES: u64 = 42;
 /// Databricks' control plane, which assumes the roles of Unity Catalog.
 const DATABRICKS_ACCOUNT: &str = "414351767826";
 
+/// Events in a row that come from the same [`TASKS`] tasks.
+const BURST: u64 = 30;
+const TASKS: u64 = 3;
+
 /// Place of a copied event in its own object.
 pub fn copied_place(number: u64) -> u64 {
     7 + 25 * number
@@ -62,19 +66,25 @@ pub struct Facts {
 pub fn event(world: &World, object: usize, place: u64, out: &mut String) -> bool {
     let mut random = Random::of(&[8, object as u64, place]);
     let random = &mut random;
-    let kind = random.below(1000);
-    let caller = match kind {
-        0..570 => instance(world, object, random),
-        570..910 => unity_catalog(world, object, random),
-        910..950 => pipeline_role(world, object, random),
-        950..972 => iam_user(world, object, random),
-        972..990 => aws_service(world, object, random),
+    // Events of one moment come from few tasks, each at work on one table.
+    let task = [16, object as u64, place / BURST, random.below(TASKS)];
+    let mut named = Random::of(&task);
+    let mut caller = match named.below(100) {
+        0..57 => instance(world, object, &mut named),
+        57..91 => unity_catalog(world, object, &mut named),
+        91..95 => pipeline_role(world, object, &mut named),
+        95..97 => iam_user(world, object, &mut named),
+        97..99 => aws_service(world, object, &mut named),
         _ => Caller {
             presigned: true,
-            ..iam_user(world, object, random)
+            ..iam_user(world, object, &mut named)
         },
     };
-    if kind < 100 {
+    caller.at += random.below(40);
+    caller
+        .table
+        .get_or_insert_with(|| (world.table(object, named.skewed(TABLES)), true));
+    if random.chance(10) {
         other_service(world, object, &caller, random, out);
         return false;
     }
@@ -147,10 +157,14 @@ fn instance(world: &World, object: usize, random: &mut Random) -> Caller {
     let at = within(alive, random);
     let instance = random.pick(&cluster.instances);
     let (account, region) = (world.account(object), world.region(object));
-    let scope = format!(
-        r#","inScopeOf":{{"issuerType":"AWS::EC2::Instance","credentialsIssuedTo":"arn:aws:ec2:{region}:{account}:instance/{}"}}"#,
-        instance.id
-    );
+    // Whether S3 events carry the scope is not documented; half of them do here.
+    let scope = match object % 4 / 2 {
+        0 => String::new(),
+        _ => format!(
+            r#","inScopeOf":{{"issuerType":"AWS::EC2::Instance","credentialsIssuedTo":"arn:aws:ec2:{region}:{account}:instance/{}"}}"#,
+            instance.id
+        ),
+    };
     let key = instance.key_at(at);
     let role = (cluster.role.as_str(), cluster.role_id.as_str());
     Caller {
@@ -269,10 +283,11 @@ fn aws_service(world: &World, object: usize, random: &mut Random) -> Caller {
 
 fn s3_request(world: &World, object: usize, caller: &Caller, random: &mut Random) -> Request {
     let (account, region) = (world.account(object), world.region(object));
-    let (table, may_write) = match &caller.table {
-        Some((table, writes)) => (table, *writes),
-        None => (&world.table(object, random.skewed(TABLES)), true),
-    };
+    let (table, may_write) = caller
+        .table
+        .as_ref()
+        .expect("every caller of S3 has a table");
+    let may_write = *may_write;
     let bucket = &table.bucket;
     let kind = random.below(100);
     let name = match kind {
@@ -329,7 +344,7 @@ fn s3_request(world: &World, object: usize, caller: &Caller, random: &mut Random
         "HeadObject" => sse = "SSE_KMS",
         "PutObject" | "UploadPart" => {
             bytes_in = random.below(32_000_000);
-            sse = if caller.is_service || table.bucket.ends_with("raw") {
+            sse = if caller.is_service || table.bucket.contains("-raw-") {
                 "Default_SSE_S3"
             } else {
                 "Default_SSE_KMS"
@@ -442,10 +457,7 @@ fn s3_event(
         out.push_str("\",");
     }
     if let Some(id) = &caller.vpc_endpoint_id {
-        put(
-            out,
-            format_args!(r#""vpcEndpointId":"{id}","vpcEndpointAccountId":"{account}","#),
-        );
+        put(out, format_args!(r#""vpcEndpointId":"{id}","#));
     }
     out.push_str(r#""eventCategory":"Data""#);
     if !caller.is_service {
@@ -465,8 +477,8 @@ fn other_service(
 ) {
     let (account, region) = (world.account(object), world.region(object));
     let (source, name, parameters, read_only) = match random.below(6) {
-        0 => ("kms.amazonaws.com", "Decrypt", format!(r#"{{"encryptionContext":{{"aws:s3:arn":"arn:aws:s3:::acme-lake-{region}-prod"}},"encryptionAlgorithm":"SYMMETRIC_DEFAULT"}}"#), true),
-        1 => ("kms.amazonaws.com", "GenerateDataKey", format!(r#"{{"encryptionContext":{{"aws:s3:arn":"arn:aws:s3:::acme-lake-{region}-curated"}},"keySpec":"AES_256","keyId":"arn:aws:kms:{region}:{account}:key/6f1c2a4e-58d1-4c07-9d0b-3b7f0f9d1023"}}"#), true),
+        0 => ("kms.amazonaws.com", "Decrypt", format!(r#"{{"encryptionContext":{{"aws:s3:arn":"arn:aws:s3:::acme-prod"}},"encryptionAlgorithm":"SYMMETRIC_DEFAULT"}}"#), true),
+        1 => ("kms.amazonaws.com", "GenerateDataKey", format!(r#"{{"encryptionContext":{{"aws:s3:arn":"arn:aws:s3:::acme-gold"}},"keySpec":"AES_256","keyId":"arn:aws:kms:{region}:{account}:key/6f1c2a4e-58d1-4c07-9d0b-3b7f0f9d1023"}}"#), true),
         2 => ("ec2.amazonaws.com", "DescribeInstances", r#"{"maxResults":1000,"instancesSet":{},"filterSet":{"items":[{"name":"tag:Vendor","valueSet":{"items":[{"value":"Databricks"}]}}]}}"#.to_owned(), true),
         3 => ("glue.amazonaws.com", "GetTable", r#"{"databaseName":"sales","name":"orders","catalogId":"111122223333"}"#.to_owned(), true),
         4 => ("sts.amazonaws.com", "GetCallerIdentity", "null".to_owned(), true),
@@ -594,7 +606,7 @@ fn databricks_compute(world: &World, object: usize, at: u64) -> Caller {
         id: Random::of(&[15, object as u64]).aws_id("ASIA", 16),
         issued: at - at % 3600,
     };
-    let role = ("databricks-cross-account", "AROA3DATABRICKSXACC22");
+    let role = ("dbx-cross-account", "AROA3DATABRICKSXACC22");
     Caller {
         identity: session(world.account(object), role, "databricks", &key, ("", "")),
         at,
@@ -732,7 +744,7 @@ fn tls(host: &str, out: &mut String) {
     put(
         out,
         format_args!(
-            r#","tlsDetails":{{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"{host}","keyExchange":"x25519"}}"#
+            r#","tlsDetails":{{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"{host}"}}"#
         ),
     );
 }

@@ -26,11 +26,11 @@ pub const UC_ROLES: u64 = 6;
 pub const UC_SESSIONS: u64 = 24;
 
 pub const USER_AGENTS: [&str; 5] = [
-    "[Hadoop 3.3.6, aws-sdk-java/1.12.638 Linux/5.15.0-1072-aws OpenJDK_64-Bit_Server_VM/17.0.13+11-LTS java/17.0.13 scala/2.12.18 kotlin/1.9.10 vendor/Azul_Systems,_Inc. cfg/retry-mode/legacy]",
-    "[Hadoop 3.3.4, aws-sdk-java/1.12.390 Linux/5.15.0-1056-aws OpenJDK_64-Bit_Server_VM/8.0.392+08-LTS java/1.8.0_392 scala/2.12.15 kotlin/1.6.0 vendor/Azul_Systems,_Inc. cfg/retry-mode/legacy]",
-    "[aws-sdk-cpp/1.11.321 ua/2.0 md/aws-crt os/Linux/5.15.0-1072-aws md/arch/x86_64 lang/c++/C++17 md/Clang#15.0.7 cfg/retry-mode/default api/S3]",
-    "[aws-sdk-java/2.25.11 Linux/5.15.0-1072-aws OpenJDK_64-Bit_Server_VM/17.0.13+11-LTS Java/17.0.13 vendor/Azul_Systems__Inc. io/async http/NettyNio cfg/retry-mode/legacy]",
-    "[Boto3/1.34.39 md/Botocore#1.34.39 ua/2.0 os/linux#5.15.0-1072-aws md/arch#x86_64 lang/python#3.11.0 md/pyimpl#CPython cfg/retry-mode#standard Botocore/1.34.39 Resource]",
+    "[Hadoop 3.3.6, aws-sdk-java/1.12.638 Linux/5.15.0-1072-aws java/17.0.13]",
+    "[Hadoop 3.3.4, aws-sdk-java/1.12.390 Linux/5.15.0-1056-aws java/1.8.0_392]",
+    "[aws-sdk-cpp/1.11.321 ua/2.0 os/Linux/5.15.0-1072-aws lang/c++/C++17 api/S3]",
+    "[aws-sdk-java/2.25.11 Linux/5.15.0-1072-aws Java/17.0.13 http/NettyNio]",
+    "[Boto3/1.34.39 ua/2.0 os/linux#5.15.0-1072-aws lang/python#3.11.0 Botocore/1.34.39]",
 ];
 
 pub struct World {
@@ -162,8 +162,8 @@ impl World {
             "finance",
             "clickstream",
             "inventory",
-            "hr_restricted",
-            "ml_features",
+            "hr",
+            "features",
         ];
         const TABLES: [&str; 8] = [
             "orders",
@@ -180,9 +180,9 @@ impl World {
         let database = DATABASES[local as usize % DATABASES.len()];
         Table {
             bucket: format!(
-                "acme-lake-{}-{}",
-                self.region(object),
-                ["prod", "raw", "curated"][local as usize % 3]
+                "acme-{}-{}",
+                ["prod", "raw", "gold"][local as usize % 3],
+                ["euw1", "use1"][object % PLACES % 2]
             ),
             prefix: format!(
                 "warehouse/{database}.db/{}",
@@ -225,10 +225,7 @@ impl Cluster {
             job_id: random
                 .chance(60)
                 .then(|| 100_000_000_000 + random.below(899_999_999_999)),
-            role: format!(
-                "databricks-{}-profile",
-                ["etl", "analytics", "ml", "adhoc"][role as usize]
-            ),
+            role: format!("dbx-{}", ["etl", "bi", "ml", "adhoc"][role as usize]),
             // A role is the account's, not the region's.
             role_id: Random::of(&[5, place as u64 / 2, role]).aws_id("AROA", 17),
             user_agent: USER_AGENTS[random.below(3) as usize],
@@ -294,7 +291,7 @@ impl Table {
             };
         }
         // A file is opened a few times within minutes: footer, then column chunks.
-        let file = random.skewed(40);
+        let file = random.skewed(12);
         let mut named = Random::of(&[7, self.number, object as u64, file]);
         let uuid = named.uuid_text();
         let day = 1 + named.below(22);

@@ -59,6 +59,7 @@ impl World {
             .current_dir(self.dir.path())
             .env_remove("BRICKTRAIL_LAKE")
             .env_remove("BRICKTRAIL_LOG")
+            .env_remove("RUST_BACKTRACE")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .args(["--lake", lake])

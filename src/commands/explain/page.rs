@@ -1,4 +1,7 @@
 //! A page of named values: names at the left, long sentences broken.
+//!
+//! INVARIANT (text stays text): whoever made a request chose its user agent and
+//! key, so nothing on the page can steer a terminal or reorder a line.
 
 /// Width of the names at the left.
 pub const NAME: usize = 13;
@@ -17,7 +20,13 @@ impl Page {
     }
 
     pub fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        self.0.push_str(text.to_string().trim_end());
+        for c in text.to_string().trim_end().chars() {
+            if c.is_control() || reorders(c) {
+                self.0.extend(c.escape_unicode());
+            } else {
+                self.0.push(c);
+            }
+        }
         self.0.push('\n');
     }
 
@@ -54,11 +63,31 @@ impl Page {
     }
 }
 
+/// Whether the character changes the direction in which text is shown.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The values with commas between them, the first of many.
 pub fn listed(values: &[String]) -> String {
     let shown: Vec<&str> = values.iter().take(LISTED_MAX).map(String::as_str).collect();
     match values.len().checked_sub(LISTED_MAX) {
         Some(rest) if rest > 0 => format!("{} and {rest} more", shown.join(", ")),
         _ => shown.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Page;
+
+    #[test]
+    fn what_a_client_wrote_cannot_steer_the_terminal() {
+        let mut page = Page::default();
+        page.say("client", "a\u{1b}[2Jb\u{202e}c\nd");
+        assert_eq!(
+            page.into_text(),
+            "  client        a\\u{1b}[2Jb\\u{202e}c\\u{a}d\n"
+        );
     }
 }

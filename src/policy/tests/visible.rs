@@ -23,6 +23,7 @@ fn full_case() -> impl Strategy<Value = Case> {
         text(&["ann", "bob"]),
         text(&["Spark", "aws-cli"]),
         text(&["111122223333", "999999999999"]),
+        text(&["10.1.2.3", "192.168.1.2", "198.51.100.7", "2001:db8::1"]),
     );
     let what = (
         text(&["AccessDenied", "NoSuchKey"]),
@@ -51,6 +52,7 @@ fn full_case() -> impl Strategy<Value = Case> {
         principal.source_identity = who.2;
         principal.session_issuer_account_id = who.4;
         case.client.user_agent = who.3;
+        case.client.source_ip = who.5;
         case.error_code = what.0;
         case.object_key = what.1;
         case.list_prefix = what.2;
@@ -269,4 +271,20 @@ fn sessions_of_one_kind_look_the_same_to_the_starter_policy() {
     assert_eq!(visible(&STARTER, &one), visible(&STARTER, &other));
     other.client.vpc_endpoint_id = own("vpce-2");
     assert_ne!(visible(&STARTER, &one), visible(&STARTER, &other));
+}
+
+#[test]
+fn an_object_that_a_rule_names_and_a_level_that_a_name_tells_are_seen() {
+    let object =
+        policy(r#"@id("k") permit (principal, action, resource == Object::"s3://lake/a");"#);
+    let mut one = Case::default();
+    let mut other = Case::default();
+    one.object_key = Some("a".to_owned());
+    other.object_key = Some("b".to_owned());
+    assert_ne!(visible(&object, &one), visible(&object, &other));
+
+    let level = policy(r#"@id("l") permit (principal, action, resource is Bucket);"#);
+    let one = Case::event("RenameObject", Operation::Write);
+    let other = Case::event("PutBucketCurfew", Operation::Write);
+    assert_ne!(visible(&level, &one), visible(&level, &other));
 }
