@@ -6,7 +6,7 @@
 
 use super::random::Random;
 use super::world::{
-    Cluster, Key, TABLES, Table, UC_ROLES, UC_SESSIONS, USER_AGENTS, Vended, World, human, iso,
+    Cluster, Key, TABLES, Table, UC_SESSIONS, USER_AGENTS, Vended, World, human, iso,
 };
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -18,8 +18,8 @@ pub const COPIES: u64 = 42;
 const DATABRICKS_ACCOUNT: &str = "414351767826";
 
 /// Events in a row that come from the same [`TASKS`] tasks.
-const BURST: u64 = 30;
-const TASKS: u64 = 3;
+const BURST: u64 = 128;
+const TASKS: u64 = 16;
 
 /// Place of a copied event in its own object.
 pub fn copied_place(number: u64) -> u64 {
@@ -36,6 +36,8 @@ struct Caller {
     presigned: bool,
     /// An AWS service: no TLS details, encryption of its own choice.
     is_service: bool,
+    /// Whether the record tells the TLS version.
+    has_tls_details: bool,
     /// Where a vended session is at work, and whether it may write there.
     table: Option<(Table, bool)>,
 }
@@ -81,6 +83,8 @@ pub fn event(world: &World, object: usize, place: u64, out: &mut String) -> bool
         },
     };
     caller.at += random.below(40);
+    // Real trails have more of them; with few, records are short and the target is hard.
+    caller.has_tls_details &= named.chance(30);
     caller
         .table
         .get_or_insert_with(|| (world.table(object, named.skewed(TABLES)), true));
@@ -157,9 +161,9 @@ fn instance(world: &World, object: usize, random: &mut Random) -> Caller {
     let at = within(alive, random);
     let instance = random.pick(&cluster.instances);
     let (account, region) = (world.account(object), world.region(object));
-    // Whether S3 events carry the scope is not documented; half of them do here.
-    let scope = match object % 4 / 2 {
-        0 => String::new(),
+    // Whether S3 events carry the scope is not documented; a quarter of them do here.
+    let scope = match object % 4 {
+        0..3 => String::new(),
         _ => format!(
             r#","inScopeOf":{{"issuerType":"AWS::EC2::Instance","credentialsIssuedTo":"arn:aws:ec2:{region}:{account}:instance/{}"}}"#,
             instance.id
@@ -181,6 +185,7 @@ fn instance(world: &World, object: usize, random: &mut Random) -> Caller {
         vpc_endpoint_id: Some(cluster.vpc_endpoint_id.clone()),
         presigned: false,
         is_service: false,
+        has_tls_details: true,
         table: None,
     }
 }
@@ -198,7 +203,7 @@ fn unity_catalog(world: &World, object: usize, random: &mut Random) -> Caller {
         identity: session(
             world.account(object),
             (&role, &role_id),
-            &vended.session_name,
+            vended.session_name,
             &vended.key,
             ("", ""),
         ),
@@ -208,6 +213,7 @@ fn unity_catalog(world: &World, object: usize, random: &mut Random) -> Caller {
         vpc_endpoint_id: None,
         presigned: false,
         is_service: false,
+        has_tls_details: true,
         table: Some((vended.table, vended.writes)),
     }
 }
@@ -220,7 +226,7 @@ fn unity_catalog_role(world: &World, object: usize, number: u64) -> (String, Str
         number,
     ])
     .aws_id("AROA", 17);
-    (format!("uc-storage-{number}-of-{UC_ROLES}"), id)
+    (format!("uc-storage-{number}"), id)
 }
 
 /// A role outside Databricks whose sessions the corpus does not explain.
@@ -241,6 +247,7 @@ fn pipeline_role(world: &World, object: usize, random: &mut Random) -> Caller {
         vpc_endpoint_id: Some("vpce-0a1b2c3d4e5f60718".to_owned()),
         presigned: false,
         is_service: false,
+        has_tls_details: true,
         table: None,
     }
 }
@@ -259,6 +266,7 @@ fn iam_user(world: &World, object: usize, random: &mut Random) -> Caller {
         vpc_endpoint_id: None,
         presigned: false,
         is_service: false,
+        has_tls_details: true,
         table: None,
     }
 }
@@ -277,6 +285,7 @@ fn aws_service(world: &World, object: usize, random: &mut Random) -> Caller {
         vpc_endpoint_id: None,
         presigned: false,
         is_service: true,
+        has_tls_details: false,
         table: None,
     }
 }
@@ -344,7 +353,7 @@ fn s3_request(world: &World, object: usize, caller: &Caller, random: &mut Random
         "HeadObject" => sse = "SSE_KMS",
         "PutObject" | "UploadPart" => {
             bytes_in = random.below(32_000_000);
-            sse = if caller.is_service || table.bucket.contains("-raw-") {
+            sse = if caller.is_service || table.bucket.contains("-raw") {
                 "Default_SSE_S3"
             } else {
                 "Default_SSE_KMS"
@@ -460,7 +469,7 @@ fn s3_event(
         put(out, format_args!(r#""vpcEndpointId":"{id}","#));
     }
     out.push_str(r#""eventCategory":"Data""#);
-    if !caller.is_service {
+    if caller.has_tls_details {
         let host = format!("{}.s3.{region}.amazonaws.com", request.bucket);
         tls(&host, out);
     }
@@ -511,6 +520,7 @@ fn assume_for_instance(
         vpc_endpoint_id: None,
         presigned: false,
         is_service: true,
+        has_tls_details: false,
         table: None,
     };
     let (role, role_id, key_id) = (&cluster.role, &cluster.role_id, &key.id);
@@ -549,7 +559,7 @@ fn assume_for_unity_catalog(
 ) {
     let (account, region) = (world.account(object), world.region(object));
     let (role, role_id) = unity_catalog_role(world, object, vended.role);
-    let (name, key) = (&vended.session_name, &vended.key);
+    let (name, key) = (vended.session_name, &vended.key);
     let caller = Caller {
         identity: format!(
             r#"{{"type":"AWSAccount","principalId":"AROAWAK2EXAMPLEUC5TYTL:{name}","accountId":"{DATABRICKS_ACCOUNT}"}}"#
@@ -560,6 +570,7 @@ fn assume_for_unity_catalog(
         vpc_endpoint_id: None,
         presigned: false,
         is_service: false,
+        has_tls_details: true,
         table: None,
     };
     let (bucket, prefix) = (&vended.table.bucket, &vended.table.prefix);
@@ -615,6 +626,7 @@ fn databricks_compute(world: &World, object: usize, at: u64) -> Caller {
         vpc_endpoint_id: None,
         presigned: false,
         is_service: false,
+        has_tls_details: true,
         table: None,
     }
 }

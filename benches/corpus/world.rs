@@ -26,11 +26,11 @@ pub const UC_ROLES: u64 = 6;
 pub const UC_SESSIONS: u64 = 24;
 
 pub const USER_AGENTS: [&str; 5] = [
-    "[Hadoop 3.3.6, aws-sdk-java/1.12.638 Linux/5.15.0-1072-aws java/17.0.13]",
-    "[Hadoop 3.3.4, aws-sdk-java/1.12.390 Linux/5.15.0-1056-aws java/1.8.0_392]",
-    "[aws-sdk-cpp/1.11.321 ua/2.0 os/Linux/5.15.0-1072-aws lang/c++/C++17 api/S3]",
-    "[aws-sdk-java/2.25.11 Linux/5.15.0-1072-aws Java/17.0.13 http/NettyNio]",
-    "[Boto3/1.34.39 ua/2.0 os/linux#5.15.0-1072-aws lang/python#3.11.0 Botocore/1.34.39]",
+    "[aws-sdk-java/1.12.638 Linux/5.15.0]",
+    "[aws-sdk-java/1.12.390 Linux/5.15.0]",
+    "[aws-sdk-cpp/1.11.321 Linux/5.15.0]",
+    "[aws-sdk-java/2.25.11 Linux/5.15.0]",
+    "[Boto3/1.34.39 Botocore/1.34.39]",
 ];
 
 pub struct World {
@@ -74,7 +74,8 @@ pub struct Key {
 pub struct Vended {
     pub role: u64,
     pub key: Key,
-    pub session_name: String,
+    /// The one that was reported of hosted Unity Catalog: it names nobody.
+    pub session_name: &'static str,
     pub table: Table,
     pub writes: bool,
     pub source_ip: String,
@@ -147,7 +148,7 @@ impl World {
                 id: random.aws_id("ASIA", 16),
                 issued,
             },
-            session_name: format!("uc-{}", random.uuid_text()),
+            session_name: "databricks",
             table: self.table(object, random.skewed(TABLES)),
             writes: random.chance(30),
             // Serverless compute leaves through few addresses.
@@ -180,12 +181,12 @@ impl World {
         let database = DATABASES[local as usize % DATABASES.len()];
         Table {
             bucket: format!(
-                "acme-{}-{}",
-                ["prod", "raw", "gold"][local as usize % 3],
-                ["euw1", "use1"][object % PLACES % 2]
+                "acme-{}{}",
+                ["raw", "silver", "gold"][local as usize % 3],
+                object % PLACES
             ),
             prefix: format!(
-                "warehouse/{database}.db/{}",
+                "warehouse/{database}/{}",
                 TABLES[local as usize / DATABASES.len() % TABLES.len()]
             ),
             is_delta: !local.is_multiple_of(4),
@@ -291,7 +292,7 @@ impl Table {
             };
         }
         // A file is opened a few times within minutes: footer, then column chunks.
-        let file = random.skewed(12);
+        let file = random.skewed(60);
         let mut named = Random::of(&[7, self.number, object as u64, file]);
         let uuid = named.uuid_text();
         let day = 1 + named.below(22);
@@ -299,7 +300,7 @@ impl Table {
             format!("{}/part-{file:05}-{uuid}.c000.snappy.parquet", self.prefix)
         } else {
             format!(
-                "{}/event_date=2026-09-{day:02}/part-{file:05}-{uuid}.c000.snappy.parquet",
+                "{}/dt=2026-09-{day:02}/part-{file:05}-{uuid}.c000.snappy.parquet",
                 self.prefix
             )
         }

@@ -187,10 +187,10 @@ fn check(explanation: Explanation, expect: Expect) {
     expect.assert_eq(&text::text(&[explanation]).replace(&version, "<version>"));
 }
 
-/// The lines of one section.
+/// One section, with its title.
 fn section(explanation: Explanation, title: &str) -> String {
     let text = text::text(&[explanation]);
-    let lines = text.lines().skip_while(|line| *line != title).skip(1);
+    let lines = text.lines().skip_while(|line| *line != title);
     lines
         .take_while(|line| !line.is_empty())
         .map(|line| format!("{line}\n"))
@@ -282,6 +282,7 @@ fn facts_that_came_later_show_as_a_difference() {
         "Decided again, just now",
     );
     expect![[r#"
+        Decided again, just now
           from          the original record: the object's bytes still have the hash that was ingested
           record        the same as stored
           attribution   DIFFERS: facts that came later, or another configuration, change it
@@ -324,6 +325,7 @@ fn evidence_that_the_lake_does_not_hold_is_said_to_be_missing() {
         "How that is known",
     );
     expect![[r#"
+        How that is known
           M1_access_key: the access key is the one that an STS event issued
           M3_instance_tags: the instance's tags name the cluster
           M4_job_tag: the instance's tags name the job of its job cluster
@@ -344,6 +346,7 @@ fn an_answer_from_the_row_alone_says_what_the_row_leaves_out() {
         "Decided again, just now",
     );
     expect![[r#"
+        Decided again, just now
           from          the stored row, because the object is gone. It leaves out some of the record
                         (principal id, scope of the credentials, owner of the bucket, plain HTTP): an answer
                         that rests on these may differ without having changed
