@@ -154,6 +154,10 @@ fn main() -> ExitCode {
         );
     }
     println!(
+        "beyond the floor       {:.2} us of CPU for each row",
+        (all.cpu() - floor) * 1e6 / all.rows_written as f64
+    );
+    println!(
         "speed-up               {:.2} on {cores} cores",
         one.wall / all.wall
     );

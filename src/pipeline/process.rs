@@ -11,6 +11,7 @@ use crate::trail::log::{Content, Cut, LogReader, Origin, ParsedLog, Unrecognised
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Largest object read, in bytes, stored or inflated; above it, quarantine.
 ///
@@ -141,6 +142,8 @@ pub fn bytes_expected(object: &SourceObject) -> u64 {
 
 /// Processes objects one after another, with buffers that it keeps.
 pub struct Processor {
+    /// Held while a giant is in memory, so that there is only one at a time.
+    giants: Arc<Mutex<()>>,
     inflater: Inflater,
     reader: LogReader,
     stored: Vec<u8>,
@@ -154,18 +157,18 @@ const RAW_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// A buffer that grew beyond this for one giant is given back after it.
 const RAW_BUFFER_KEPT: usize = 16 * 1024 * 1024;
 
-impl Default for Processor {
-    fn default() -> Self {
+impl Processor {
+    /// A processor that shares `giants` with those beside it.
+    pub fn new(giants: Arc<Mutex<()>>) -> Processor {
         Processor {
+            giants,
             inflater: Inflater::new(),
             reader: LogReader::default(),
             stored: Vec::new(),
             raw: Vec::with_capacity(RAW_BUFFER_BYTES),
         }
     }
-}
 
-impl Processor {
     /// Reads the object and says what became of it.
     pub fn process(
         &mut self,
@@ -212,12 +215,6 @@ impl Processor {
         let facts = done.log.sts_sessions.len() + done.log.ec2_instances.len();
         done.reservation
             .shrink_to((done.log.accesses.bytes() + facts * 1024 + 1024) as u64);
-        if self.raw.capacity() > RAW_BUFFER_KEPT {
-            self.raw = Vec::with_capacity(RAW_BUFFER_BYTES);
-        }
-        if self.stored.capacity() > RAW_BUFFER_KEPT {
-            self.stored = Vec::new();
-        }
         done
     }
 
@@ -236,6 +233,20 @@ impl Processor {
             done.object.unreadable = Some(error.to_string());
             return;
         }
+        let giants = self.giants.clone();
+        let _alone =
+            is_giant(&self.stored).then(|| giants.lock().unwrap_or_else(PoisonError::into_inner));
+        self.parse(done, is_log, account_id);
+        if self.raw.capacity() > RAW_BUFFER_KEPT {
+            self.raw = Vec::with_capacity(RAW_BUFFER_BYTES);
+        }
+        if self.stored.capacity() > RAW_BUFFER_KEPT {
+            self.stored = Vec::new();
+        }
+    }
+
+    /// Inflates, hashes and parses the stored bytes.
+    fn parse(&mut self, done: &mut Processed, is_log: bool, account_id: Option<&str>) {
         let limits = InflateLimits {
             raw_bytes_max: LOG_OBJECT_BYTES_MAX,
             ratio_max: INFLATE_RATIO_MAX,
@@ -300,4 +311,13 @@ fn fetch(path: &Path, stored: &mut Vec<u8>) -> std::io::Result<()> {
     stored.clear();
     File::open(path)?.read_to_end(stored)?;
     Ok(())
+}
+
+/// Whether the object may inflate to more than the buffers are made for: by the
+/// length in its trailer, and where that is less than is stored, it lies.
+fn is_giant(stored: &[u8]) -> bool {
+    let length = stored
+        .last_chunk::<4>()
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
+    stored.starts_with(&[0x1f, 0x8b]) && (length > RAW_BUFFER_KEPT || length < stored.len())
 }

@@ -122,9 +122,11 @@ pub async fn scan(
         tokio::task::spawn_blocking(move || list(listing, &ledger, &limits, &assign, &*progress))
     };
     let assigned = Arc::new(Mutex::new(assigned));
+    let giants = Arc::new(Mutex::new(()));
     for _ in 0..limits.threads {
         let (assigned, done, progress) = (assigned.clone(), done.clone(), progress.clone());
-        tokio::task::spawn_blocking(move || work(&assigned, &done, &*progress, now));
+        let processor = Processor::new(giants.clone());
+        tokio::task::spawn_blocking(move || work(processor, &assigned, &done, &*progress, now));
     }
     // The workers hold the only senders now: the channel ends when they do.
     drop((done, assigned));
@@ -189,12 +191,12 @@ fn list(
 }
 
 fn work(
+    mut processor: Processor,
     assigned: &Mutex<Receiver<Assigned>>,
     done: &mpsc::Sender<Processed>,
     progress: &dyn Progress,
     now: fn() -> UtcMicros,
 ) {
-    let mut processor = Processor::default();
     loop {
         let next = assigned
             .lock()
