@@ -1,5 +1,14 @@
 //! The integration tests, one binary: linking DataFusion once is slow enough.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test ends where something is not as expected"
+)]
+
 #[path = "it/bad_input.rs"]
 mod bad_input;
 #[path = "it/house.rs"]

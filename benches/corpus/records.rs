@@ -486,7 +486,7 @@ fn other_service(
 ) {
     let (account, region) = (world.account(object), world.region(object));
     let (source, name, parameters, read_only) = match random.below(6) {
-        0 => ("kms.amazonaws.com", "Decrypt", format!(r#"{{"encryptionContext":{{"aws:s3:arn":"arn:aws:s3:::acme-prod"}},"encryptionAlgorithm":"SYMMETRIC_DEFAULT"}}"#), true),
+        0 => ("kms.amazonaws.com", "Decrypt", r#"{"encryptionContext":{"aws:s3:arn":"arn:aws:s3:::acme-prod"},"encryptionAlgorithm":"SYMMETRIC_DEFAULT"}"#.to_owned(), true),
         1 => ("kms.amazonaws.com", "GenerateDataKey", format!(r#"{{"encryptionContext":{{"aws:s3:arn":"arn:aws:s3:::acme-gold"}},"keySpec":"AES_256","keyId":"arn:aws:kms:{region}:{account}:key/6f1c2a4e-58d1-4c07-9d0b-3b7f0f9d1023"}}"#), true),
         2 => ("ec2.amazonaws.com", "DescribeInstances", r#"{"maxResults":1000,"instancesSet":{},"filterSet":{"items":[{"name":"tag:Vendor","valueSet":{"items":[{"value":"Databricks"}]}}]}}"#.to_owned(), true),
         3 => ("glue.amazonaws.com", "GetTable", r#"{"databaseName":"sales","name":"orders","catalogId":"111122223333"}"#.to_owned(), true),

@@ -245,7 +245,7 @@ fn cases() -> Vec<Case> {
 
 /// 300 MB of zeros.
 fn bomb() -> Vec<u8> {
-    repeated(b"", &vec![0; 1 << 20], 300, b"")
+    repeated(Compression::best(), b"", &vec![0; 1 << 20], 300, b"")
 }
 
 /// A sound log of that many bytes or some more: one event over and over.
@@ -261,6 +261,7 @@ fn giant(bytes: usize) -> Vec<u8> {
     let item = format!("{event},");
     let items = item.repeat(16);
     repeated(
+        Compression::fast(),
         b"{\"Records\":[",
         items.as_bytes(),
         bytes / items.len() + 1,
@@ -270,8 +271,8 @@ fn giant(bytes: usize) -> Vec<u8> {
 
 /// The gzip member of `head`, `times` times `body`, `tail`; `body` is deflated
 /// only once, which a full flush allows.
-fn repeated(head: &[u8], body: &[u8], times: usize, tail: &[u8]) -> Vec<u8> {
-    let mut deflate = Compress::new(Compression::fast(), false);
+fn repeated(level: Compression, head: &[u8], body: &[u8], times: usize, tail: &[u8]) -> Vec<u8> {
+    let mut deflate = Compress::new(level, false);
     let mut piece = |bytes: &[u8], flush: FlushCompress| {
         let mut out = Vec::with_capacity(bytes.len() + 1024);
         deflate.compress_vec(bytes, &mut out, flush).unwrap();

@@ -229,20 +229,35 @@ fn distinct_s3_events_of_sound(world: &World) -> std::collections::BTreeSet<(Str
 
 /// Each event once, each object once, all of them there.
 #[track_caller]
-fn check_complete(world: &World, lake: &str, expected: &(Vec<Value>, Vec<Value>)) {
+fn check_complete(world: &World, lake: &str, expected: &(Vec<Value>, Vec<Value>), what: &str) {
     let (rows, objects) = content(world, lake);
     let events = |rows: &[Value]| -> Vec<(Value, Value)> {
         rows.iter()
             .map(|row| (row["event_id"].clone(), row["aws_account_id"].clone()))
             .collect()
     };
-    let uris = |objects: &[Value]| -> Vec<Value> {
-        objects.iter().map(|row| row["uri"].clone()).collect()
+    let uris = |objects: &[Value]| -> Vec<String> {
+        objects
+            .iter()
+            .map(|row| row["uri"].as_str().unwrap().to_owned())
+            .collect()
     };
-    assert_eq!(uris(&objects), uris(&expected.1), "each object once");
+    let (found, wanted) = (uris(&objects), uris(&expected.1));
+    let missing: Vec<_> = wanted.iter().filter(|uri| !found.contains(uri)).collect();
+    let twice: Vec<_> = objects
+        .windows(2)
+        .filter(|pair| pair[0]["uri"] == pair[1]["uri"])
+        .collect();
+    assert!(
+        missing.is_empty() && twice.is_empty(),
+        "{what}: {} objects missing: {missing:#?}, {} twice, the first: {:#?}",
+        missing.len(),
+        twice.len(),
+        twice.first()
+    );
     assert!(
         events(&rows) == events(&expected.0),
-        "{} events, not {}",
+        "{what}: {} events, not {}",
         rows.len(),
         expected.0.len()
     );
@@ -288,7 +303,7 @@ fn two_scans_at_once_write_each_event_once() {
                 errors(&output)
             );
         }
-        check_complete(&world, &lake, &expected);
+        check_complete(&world, &lake, &expected, &format!("round {round}"));
     }
 }
 
@@ -319,5 +334,5 @@ fn a_scan_beside_one_that_is_killed_again_and_again_is_complete() {
     // What a killed one had committed last may still have to be rolled forward.
     let output = world.command_in("lake", &ARGUMENTS).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
-    check_complete(&world, "lake", &expected);
+    check_complete(&world, "lake", &expected, &format!("beside {kills} kills"));
 }

@@ -33,9 +33,12 @@ fn wrap(records: &[Value]) -> Vec<u8> {
     serde_json::to_vec(&json!({ "Records": records })).unwrap()
 }
 
+/// Accesses by place, counts, rejects by place.
+type LogContent = (Vec<(u32, TwinAccess)>, [u64; 4], Vec<(u32, &'static str)>);
+
 /// What a log holds, in a form that can be compared: the accesses with their
 /// places, and every count.
-fn content(log: &ParsedLog) -> (Vec<(u32, TwinAccess)>, [u64; 4], Vec<(u32, &'static str)>) {
+fn content(log: &ParsedLog) -> LogContent {
     let accesses = (0..log.accesses.len())
         .map(|i| {
             let access = log.accesses.get(i).unwrap();

@@ -321,7 +321,10 @@ fn of_cross_account_twins_the_one_that_knows_its_caller_stands() {
         let world = world_of(&[("1205", &[first.clone(), second.clone()])]);
         assert_eq!(world.scan()["records"]["duplicates"], 1);
         check_rich_twin_stands(&world);
-        let world = world_of(&[("1205", &[first.clone()]), ("1210", &[second.clone()])]);
+        let world = world_of(&[
+            ("1205", std::slice::from_ref(first)),
+            ("1210", std::slice::from_ref(second)),
+        ]);
         assert_eq!(world.scan()["records"]["duplicates"], 1);
         check_rich_twin_stands(&world);
     }
@@ -751,7 +754,7 @@ fn a_faulty_policy_is_named_by_file_and_line() {
             3,
         ),
     ] {
-        let _ = std::fs::remove_dir_all(world.path("policy"));
+        drop(std::fs::remove_dir_all(world.path("policy")));
         world.put(&format!("policy/{name}"), text.as_bytes());
         let errors = refused(&world, "lake", &["--policy", "policy", "trail"], 2);
         assert!(errors.contains(name), "{errors}");
