@@ -37,30 +37,25 @@ fn main() {
     let corpus = corpus::ready();
     let paths = corpus.paths();
     let megabytes = corpus.manifest.raw_bytes as f64 / 1e6;
-    let rounds: Vec<[f64; 4]> = (0..ROUNDS).map(|_| separately(&paths)).collect();
+    let rounds: Vec<[Stage; 4]> = (0..ROUNDS).map(|_| separately(&paths)).collect();
     println!("one thread, {ROUNDS} rounds; MB are inflated MB\n");
     println!(
-        "{:<22} {:>9} {:>9} {:>11}",
-        "stage", "CPU s", "MB/s", "spread"
+        "{:<22} {:>9} {:>9} {:>9} {:>13}",
+        "stage", "CPU s", "MB/s", "wall s", "CPU s from-to"
     );
     for (place, name) in ["read stored bytes", "inflate", "tape", "sha256"]
         .iter()
         .enumerate()
     {
-        line(
-            name,
-            &rounds.iter().map(|round| round[place]).collect::<Vec<_>>(),
-            megabytes,
-        );
+        let stages: Vec<Stage> = rounds.iter().map(|round| round[place]).collect();
+        line(name, &stages, megabytes);
     }
-    let floors: Vec<f64> = (0..ROUNDS)
-        .map(|_| measure::floor(&paths).seconds())
-        .collect();
+    let floors: Vec<Stage> = (0..ROUNDS).map(|_| measure::floor(&paths)).collect();
     line("floor: inflate + tape", &floors, megabytes);
 }
 
-/// CPU seconds of each stage, object by object as a scan goes through them.
-fn separately(paths: &[PathBuf]) -> [f64; 4] {
+/// Times each stage, object by object as a scan goes through them.
+fn separately(paths: &[PathBuf]) -> [Stage; 4] {
     let mut stages = [Stage::default(); 4];
     let [read, inflate, tape, hash] = &mut stages;
     let mut inflater = Inflater::new();
@@ -76,18 +71,21 @@ fn separately(paths: &[PathBuf]) -> [f64; 4] {
         hash.time(|| black_box(sha256(&raw)));
         tape.time(|| tapes.fill(&mut raw));
     }
-    stages.map(|stage| stage.0)
+    stages
 }
 
-fn line(name: &str, seconds: &[f64], megabytes: f64) {
-    let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
-    let (least, most) = seconds
+fn line(name: &str, stages: &[Stage], megabytes: f64) {
+    let mean = |of: fn(&Stage) -> f64| stages.iter().map(of).sum::<f64>() / stages.len() as f64;
+    let cpu = mean(|stage| stage.cpu);
+    let least = stages
         .iter()
-        .fold((f64::MAX, 0.0_f64), |(l, m), s| (l.min(*s), m.max(*s)));
+        .fold(f64::MAX, |least, stage| least.min(stage.cpu));
+    let most = stages
+        .iter()
+        .fold(0.0_f64, |most, stage| most.max(stage.cpu));
     println!(
-        "{name:<22} {mean:>9.2} {:>9.0} {:>5.2}-{:.2}",
-        megabytes / mean,
-        least,
-        most
+        "{name:<22} {cpu:>9.2} {:>9.0} {:>9.2} {least:>8.2}-{most:.2}",
+        megabytes / cpu,
+        mean(|stage| stage.wall),
     );
 }

@@ -8,6 +8,7 @@ use simd_json::{Buffers, INPUT_PADDING, Tape};
 use std::fs;
 use std::hint::black_box;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Fits every object of the corpus.
 pub const LIMITS: InflateLimits = InflateLimits {
@@ -27,48 +28,49 @@ pub fn thread_cpu() -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-/// CPU seconds spent on one stage, summed.
+/// Seconds spent on one stage, summed.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stage(pub f64);
+pub struct Stage {
+    pub cpu: f64,
+    /// Longer than `cpu` where the machine did something else meanwhile.
+    pub wall: f64,
+}
 
 impl Stage {
     /// Runs a part of the stage on this thread.
     pub fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let before = thread_cpu();
+        let (cpu, wall) = (thread_cpu(), Instant::now());
         let result = work();
-        self.0 += thread_cpu() - before;
+        self.wall += wall.elapsed().as_secs_f64();
+        self.cpu += thread_cpu() - cpu;
         result
     }
 }
 
-/// What inflating and scanning JSON cost, whatever is made of it afterwards.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Floor {
-    pub inflate: Stage,
-    pub tape: Stage,
-}
+/// Objects read ahead for the floor: reading them is not part of it.
+const AHEAD: usize = 32;
 
-impl Floor {
-    pub fn seconds(&self) -> f64 {
-        self.inflate.0 + self.tape.0
-    }
-}
-
-/// Measures the floor: one thread, one call to inflate each object, one tape of
-/// its bytes; all buffers are kept. Reading the files is not part of it.
-pub fn floor(paths: &[PathBuf]) -> Floor {
-    let mut floor = Floor::default();
+/// Measures what inflating and scanning JSON cost, whatever is made of it
+/// afterwards: one thread, one call to inflate each object, one tape of its
+/// bytes; all buffers are kept.
+pub fn floor(paths: &[PathBuf]) -> Stage {
+    let mut floor = Stage::default();
     let mut inflater = Inflater::new();
     let mut raw = Vec::new();
     let mut tapes = Tapes::default();
-    for path in paths {
-        let stored = fs::read(path).expect("read an object");
-        floor.inflate.time(|| {
-            inflater
-                .inflate(&stored, &LIMITS, &mut raw)
-                .expect("a sound object")
+    for paths in paths.chunks(AHEAD) {
+        let objects: Vec<Vec<u8>> = paths
+            .iter()
+            .map(|path| fs::read(path).expect("read an object"))
+            .collect();
+        floor.time(|| {
+            for stored in &objects {
+                inflater
+                    .inflate(stored, &LIMITS, &mut raw)
+                    .expect("a sound object");
+                tapes.fill(&mut raw);
+            }
         });
-        floor.tape.time(|| tapes.fill(&mut raw));
     }
     floor
 }

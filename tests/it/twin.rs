@@ -411,7 +411,7 @@ fn is_object(item: &Value) -> bool {
 /// A field of a resource: `ARN` is met as `arn`, `accountId` as `accountid`.
 fn field(item: &Value, name: &str) -> Option<String> {
     let same = |(key, _): &(&String, &Value)| key.eq_ignore_ascii_case(name);
-    let (_, value) = item.as_object()?.iter().filter(same).last()?;
+    let (_, value) = item.as_object()?.iter().rfind(same)?;
     let text = value.as_str()?;
     (!text.is_empty()).then(|| text.to_owned())
 }
