@@ -6,5 +6,5 @@ SELECT
   violation['severity'] AS severity,
   violation['control'] AS control,
   violation['reason'] AS reason,
-  event.*
+  event.* EXCEPT (violation, violations)
 FROM (SELECT unnest(violations) AS violation, * FROM s3_access) AS event

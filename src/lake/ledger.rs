@@ -93,11 +93,21 @@ type KeptByKey = HashMap<CopyKey, Kept, foldhash::fast::FixedState>;
 /// Recognises copies of events within its reach.
 ///
 /// Rows are numbered in the order in which they are kept.
-#[derive(Default)]
 pub struct CopyFilter {
     next_row: u64,
     recent: KeptByKey,
     older: KeptByKey,
+}
+
+impl Default for CopyFilter {
+    fn default() -> Self {
+        CopyFilter {
+            // 0 stands for every row of the lake.
+            next_row: 1,
+            recent: KeptByKey::default(),
+            older: KeptByKey::default(),
+        }
+    }
 }
 
 impl CopyFilter {
@@ -107,7 +117,10 @@ impl CopyFilter {
     }
 
     /// Looks the access up and, unless it is a copy, remembers it as a row.
-    pub fn check(&mut self, id: &CopyId<'_>) -> Seen {
+    ///
+    /// A row can be replaced by a richer twin only while it is not committed:
+    /// from `first_row` on. After that the first copy stays.
+    pub fn check(&mut self, id: &CopyId<'_>, first_row: u64) -> Seen {
         if self.find(&id.key).is_some() {
             return Seen::Copy;
         }
@@ -124,7 +137,8 @@ impl CopyFilter {
         let other = twin
             .and_then(|key| self.find(&key))
             .filter(|other| other.account != kept.account);
-        if other.is_some_and(|other| other.richness >= kept.richness) {
+        let replaceable = |other: &Kept| other.row >= first_row && other.richness < kept.richness;
+        if other.as_ref().is_some_and(|other| !replaceable(other)) {
             return Seen::Copy;
         }
         self.next_row += 1;
@@ -144,9 +158,8 @@ impl CopyFilter {
         shared_event_id: Option<&str>,
         richness: u8,
     ) {
-        // Never a row of the batch at hand, which alone could be replaced.
         let kept = Kept {
-            row: u64::MAX,
+            row: 0,
             account: account_number(account_id),
             richness,
         };

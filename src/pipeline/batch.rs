@@ -103,7 +103,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
             let Some(id) = accesses.copy_of(place) else {
                 return;
             };
-            match copies.check(&id) {
+            match copies.check(&id, first_row) {
                 Seen::Copy => {
                     object.counts.duplicates += 1;
                     return;

@@ -134,7 +134,7 @@ pub async fn scan(
     let known = lister.await.unwrap_or(0);
     outcome?;
     let mut report = committer.report;
-    report.objects_known = known;
+    report.objects_known += known;
     Ok(report)
 }
 
@@ -303,7 +303,11 @@ impl Committer {
         mut batch: Vec<Processed>,
     ) -> Result<(), LakeError> {
         self.learn(&batch);
-        while !batch.is_empty() {
+        loop {
+            self.drop_known(&mut batch);
+            if batch.is_empty() {
+                return Ok(());
+            }
             let now = (self.now)();
             let Prepared {
                 lake_batch,
@@ -335,14 +339,19 @@ impl Committer {
                     );
                     let ledger = facts::read_ledger(lake).await?;
                     self.copies = facts::read_copies(lake).await?;
-                    batch.retain(|done| {
-                        !ledger.has_object(&done.object.uri, None, done.object.etag.as_deref())
-                    });
                     *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Drops objects that another writer committed since they were listed.
+    fn drop_known(&mut self, batch: &mut Vec<Processed>) {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let gathered = batch.len();
+        batch
+            .retain(|done| !ledger.has_object(&done.object.uri, None, done.object.etag.as_deref()));
+        self.report.objects_known += (gathered - batch.len()) as u64;
     }
 
     /// Adds the batch's identity facts to what is known.

@@ -308,27 +308,27 @@ impl<'a> Fields<'_, 'a> {
 
     fn read_resources(&self, r: &mut S3Request<'a>) {
         for item in self.resources.iter().flat_map(|v| v.items()) {
-            let (mut kind, mut arn, mut account) = (None, None, None);
+            let (mut kind, mut arn, mut prefix, mut account) = (None, None, None, None);
             for (key, value) in item.members() {
                 match key {
                     "type" => kind = value.text(),
-                    "ARN" | "ARNPrefix" | "arn" => arn = value.text(),
+                    "ARN" | "arn" => arn = value.text(),
+                    "ARNPrefix" => prefix = value.text(),
                     "accountId" | "accountid" => account = value.text(),
                     _ => {}
                 }
             }
-            let place = arn.and_then(place_of_arn);
-            if kind.is_some_and(|kind| kind.ends_with("::Bucket"))
-                && let Some((bucket, _)) = place
-                && r.bucket.is_none_or(|named| named == bucket)
-            {
+            let Some((bucket, key)) = arn.or(prefix).and_then(place_of_arn) else {
+                continue;
+            };
+            let is = |what: &str| kind.is_some_and(|kind| kind.ends_with(what));
+            if is("::Bucket") && r.bucket.is_none_or(|named| named == bucket) {
                 r.bucket_account_id = account;
             }
-            if let Some((bucket, key)) = place {
-                r.bucket_from_resources = r.bucket_from_resources.or(Some(bucket));
-                if kind.is_some_and(|kind| kind.ends_with("::Object")) {
-                    r.key_from_resources = r.key_from_resources.or(key);
-                }
+            r.bucket_from_resources = r.bucket_from_resources.or(Some(bucket));
+            // A prefix is what a list asked for, not the key of an object.
+            if is("::Object") && arn.is_some() {
+                r.key_from_resources = r.key_from_resources.or(key);
             }
         }
     }
@@ -460,12 +460,20 @@ fn session_name_of_arn(arn: &str) -> Option<&str> {
 /// Bucket and key of an S3 ARN. Keys may hold `:` and `/`, so the ARN is cut
 /// after its fifth colon only. An access point stands for its bucket.
 fn place_of_arn(arn: &str) -> Option<(&str, Option<&str>)> {
+    let filled = |text: &'_ str| !text.is_empty();
+    // The form of nearly every record, cut without a search.
+    if let Some(resource) = arn.strip_prefix("arn:aws:s3:::") {
+        return match resource.split_once('/') {
+            Some((bucket, key)) => Some((bucket, Some(key).filter(|key| filled(key)))),
+            None => Some((resource, None)),
+        }
+        .filter(|(bucket, _)| filled(bucket));
+    }
     let resource = arn.splitn(6, ':').nth(5)?;
     let service = arn.split(':').nth(2)?;
     if !service.starts_with("s3") {
         return None;
     }
-    let filled = |text: &'_ str| !text.is_empty();
     let access_point = resource.starts_with("accesspoint/") || resource.starts_with("accesspoint:");
     let outpost = resource.starts_with("outpost/");
     if access_point {

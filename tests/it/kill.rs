@@ -191,7 +191,7 @@ fn a_scan_killed_at_any_instant_is_continued_without_a_trace() {
         loop {
             let share = random.below(1_000_000);
             let delay = if of_this_lake < KILLS_OF_ONE_LAKE {
-                whole.mul_f64(share as f64 / 1_000_000.0 * 0.7)
+                whole.mul_f64(share as f64 / 1_000_000.0 * 0.5)
             } else {
                 Duration::from_secs(120)
             };

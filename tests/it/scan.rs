@@ -346,15 +346,23 @@ fn a_twin_that_says_less_of_its_caller_is_kept_out_of_later_scans_too() {
 #[test]
 fn a_twin_that_says_more_of_its_caller_and_comes_later_makes_no_second_row() {
     let (rich, poor) = twins();
-    let world = world_of(&[("1205", &[poor])]);
+    let check = |world: &World| {
+        world.check_adds_up();
+        let events = world.events();
+        assert_eq!(events.len(), 1, "{events:?}");
+    };
+    // With another scan.
+    let world = world_of(&[("1205", std::slice::from_ref(&poor))]);
     world.scan();
-    world.put_log(
-        &log_key(OTHER_ACCOUNT, "us-west-2", "1210", "ffffffffffffffff"),
-        &[rich],
-    );
+    let key = log_key(OTHER_ACCOUNT, "us-west-2", "1210", "ffffffffffffffff");
+    world.put_log(&key, std::slice::from_ref(&rich));
     world.scan();
-    world.check_adds_up();
-    assert_eq!(world.events().len(), 1, "{:?}", world.events());
+    check(&world);
+    // With the next commit of the same scan.
+    let world = world_of(&[("1205", &[poor]), ("1210", &[rich])]);
+    world.put("small.toml", b"[scan]\ncommit_objects = 1\n");
+    world.scan_with(&["--config", "small.toml", "trail"]);
+    check(&world);
 }
 
 #[test]
