@@ -116,7 +116,7 @@ fn main() -> ExitCode {
     for path in &paths {
         std::fs::read(path).expect("read an object");
     }
-    let before = measure::floor(&paths).cpu;
+    let before = measure::floor(&paths).0;
     let lake = scratch();
     let all: ScanResult = child(What::Scan, &corpus, lake.path(), cores, None);
     let mut wrong = differences(&corpus.manifest, &all, lake.path());
@@ -126,7 +126,7 @@ fn main() -> ExitCode {
     wrong.extend(differences(&corpus.manifest, &one, lake.path()));
     let lake = scratch();
     let split: stages::Shares = child(What::Stages, &corpus, lake.path(), 1, None);
-    let after = measure::floor(&paths).cpu;
+    let after = measure::floor(&paths).0;
 
     let megabytes = corpus.manifest.raw_bytes as f64 / 1e6;
     let floor = f64::midpoint(before, after);

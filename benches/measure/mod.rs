@@ -16,35 +16,35 @@ pub const LIMITS: InflateLimits = InflateLimits {
     ratio_max: 200,
 };
 
-/// CPU seconds of this thread, to the scheduler's tick (some milliseconds):
-/// sums over many measurements are right, single ones are not.
-pub fn thread_cpu() -> f64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux with schedstat");
-    let nanoseconds: u64 = text
-        .split_whitespace()
-        .next()
-        .and_then(|text| text.parse().ok())
-        .expect("nanoseconds come first");
-    nanoseconds as f64 / 1e9
-}
-
-/// Seconds spent on one stage, summed.
+/// Seconds on the CPU that were spent on one stage, summed.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stage {
-    pub cpu: f64,
-    /// Longer than `cpu` where the machine did something else meanwhile.
-    pub wall: f64,
-}
+pub struct Stage(pub f64);
 
 impl Stage {
     /// Runs a part of the stage on this thread.
+    ///
+    /// Counts the wall time without the time that the thread waited for a CPU:
+    /// the kernel's own count of CPU time moves in ticks of 4 ms only, as long
+    /// as one object takes.
     pub fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let (cpu, wall) = (thread_cpu(), Instant::now());
+        let (waited, started) = (waited_for_cpu(), Instant::now());
         let result = work();
-        self.wall += wall.elapsed().as_secs_f64();
-        self.cpu += thread_cpu() - cpu;
+        let wall = started.elapsed().as_secs_f64();
+        self.0 += (wall - (waited_for_cpu() - waited)).max(0.0);
         result
     }
+}
+
+/// Seconds that this thread was ready to run and did not: the second number of
+/// `schedstat`, in nanoseconds.
+fn waited_for_cpu() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux with schedstat");
+    let nanoseconds: u64 = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .expect("nanoseconds");
+    nanoseconds as f64 / 1e9
 }
 
 /// Objects read ahead for the floor: reading them is not part of it.

@@ -99,11 +99,11 @@ pub fn measure(task: &Task) -> Shares {
     }
     run.commit(batch);
     Shares {
-        read: read.cpu,
-        inflate: inflate.cpu,
-        hash: hash.cpu,
-        records: records.cpu,
-        process: process.cpu,
+        read: read.0,
+        inflate: inflate.0,
+        hash: hash.0,
+        records: records.0,
+        process: process.0,
         ..run.shares
     }
 }
@@ -182,7 +182,7 @@ impl Run {
             "nobody else writes this lake"
         );
         let after = process_cpu();
-        let [learn, decide, encode] = stages.map(|stage| stage.cpu);
+        let [learn, decide, encode] = stages.map(|stage| stage.0);
         self.shares.learn += learn;
         self.shares.decide += decide;
         self.shares.prepare += encode;

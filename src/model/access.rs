@@ -27,7 +27,8 @@ pub struct Principal<S = String> {
     /// `sessionContext.sessionIssuer.arn`: keeps the role's path, unlike `arn`.
     pub session_issuer_arn: Option<S>,
     pub session_issuer_account_id: Option<S>,
-    /// Last segment of an `assumed-role` ARN, or of `principal_id`.
+    /// Last segment of an `assumed-role` ARN, else what follows the role's id in
+    /// `principal_id`.
     pub session_name: Option<S>,
     /// `sessionContext.attributes.creationDate`.
     pub session_issued_at: Option<UtcMicros>,

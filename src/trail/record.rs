@@ -206,12 +206,12 @@ impl<'a> Fields<'_, 'a> {
                 _ => {}
             }
         }
+        // A role session without an ARN still carries its name behind the role's
+        // id, also where another account's session is shown as `AWSAccount`.
+        let role_session = matches!(p.identity_type, Some("AssumedRole" | "AWSAccount"));
         p.session_name = p.arn.and_then(session_name_of_arn).or_else(|| {
-            if p.identity_type == Some("AssumedRole") {
-                p.principal_id.and_then(|id| Some(id.split_once(':')?.1))
-            } else {
-                None
-            }
+            let (_, session) = p.principal_id.filter(|_| role_session)?.split_once(':')?;
+            (!session.is_empty()).then_some(session)
         });
         p
     }
