@@ -58,7 +58,7 @@ pub struct Client<S = String> {
 pub struct Tls<S = String> {
     /// `tlsDetails.tlsVersion`, for example `TLSv1.3`.
     pub version: Option<S>,
-    /// No TLS at all: a direct, signed or anonymous S3 data request whose record
+    /// No TLS at all: a direct request that transferred data, whose record
     /// (eventVersion 1.08 or later, which has `tlsDetails`) shows neither
     /// `tlsDetails` nor a `CipherSuite` \[inf\].
     pub plaintext: bool,

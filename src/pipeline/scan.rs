@@ -339,6 +339,11 @@ impl Committer {
                     );
                     let ledger = facts::read_ledger(lake).await?;
                     self.copies = facts::read_copies(lake).await?;
+                    let (sessions, instances) = facts::read_identity(lake).await?;
+                    self.index = self
+                        .index
+                        .take()
+                        .map(|index| index.with(sessions, instances));
                     *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
                 }
             }

@@ -306,29 +306,36 @@ impl<'a> Fields<'_, 'a> {
         r
     }
 
+    /// Fills in what the parameters left out. Bucket, key and account come from
+    /// items that name the same bucket: a copy lists the source's beside it.
     fn read_resources(&self, r: &mut S3Request<'a>) {
-        for item in self.resources.iter().flat_map(|v| v.items()) {
-            let (mut kind, mut arn, mut prefix, mut account) = (None, None, None, None);
-            for (key, value) in item.members() {
-                match key {
-                    "type" => kind = value.text(),
-                    "ARN" | "arn" => arn = value.text(),
-                    "ARNPrefix" => prefix = value.text(),
-                    "accountId" | "accountid" => account = value.text(),
-                    _ => {}
-                }
-            }
-            let Some((bucket, key)) = arn.or(prefix).and_then(place_of_arn) else {
+        let items = || {
+            self.resources
+                .iter()
+                .flat_map(|v| v.items())
+                .map(Resource::read)
+        };
+        if r.bucket.is_none() {
+            let first = |object: bool| {
+                items()
+                    .filter(|item| item.is("::Object") == object)
+                    .find_map(|item| item.place)
+            };
+            r.bucket = first(true)
+                .or_else(|| first(false))
+                .map(|(bucket, _)| bucket);
+        }
+        for item in items() {
+            let Some((bucket, key)) = item.place else {
                 continue;
             };
-            let is = |what: &str| kind.is_some_and(|kind| kind.ends_with(what));
-            if is("::Bucket") && r.bucket.is_none_or(|named| named == bucket) {
-                r.bucket_account_id = account;
+            if r.bucket != Some(bucket) {
+                continue;
             }
-            r.bucket_from_resources = r.bucket_from_resources.or(Some(bucket));
-            // A prefix is what a list asked for, not the key of an object.
-            if is("::Object") && arn.is_some() {
-                r.key_from_resources = r.key_from_resources.or(key);
+            if item.is("::Object") && !item.is_prefix {
+                r.key = r.key.or(key);
+            } else if item.is("::Bucket") {
+                r.bucket_account_id = r.bucket_account_id.or(item.account_id);
             }
         }
     }
@@ -342,6 +349,40 @@ impl<'a> Fields<'_, 'a> {
             }
             Some(_) => Outcome::Error,
         }
+    }
+}
+
+/// An item of `resources`.
+struct Resource<'a> {
+    kind: Option<&'a str>,
+    account_id: Option<&'a str>,
+    place: Option<(&'a str, Option<&'a str>)>,
+    /// A list names what it asked for by `ARNPrefix`: no key.
+    is_prefix: bool,
+}
+
+impl<'a> Resource<'a> {
+    fn read(item: Value<'_, 'a>) -> Resource<'a> {
+        let (mut kind, mut account_id, mut arn, mut prefix) = (None, None, None, None);
+        for (name, value) in item.members() {
+            match name {
+                "type" => kind = value.text(),
+                "ARN" | "arn" => arn = value.text(),
+                "ARNPrefix" => prefix = value.text(),
+                "accountId" | "accountid" => account_id = value.text(),
+                _ => {}
+            }
+        }
+        Resource {
+            kind,
+            account_id,
+            place: arn.or(prefix).and_then(place_of_arn),
+            is_prefix: arn.is_none(),
+        }
+    }
+
+    fn is(&self, end: &str) -> bool {
+        self.kind.is_some_and(|kind| kind.ends_with(end))
     }
 }
 
@@ -397,20 +438,18 @@ pub struct S3Request<'a> {
     pub kms_key_arn: Option<&'a str>,
     pub presigned: bool,
     pub bucket_account_id: Option<&'a str>,
-    bucket_from_resources: Option<&'a str>,
-    key_from_resources: Option<&'a str>,
     customer_key: bool,
 }
 
 impl<'a> S3Request<'a> {
     /// The bucket of the parameters; of `resources` where they were omitted.
     pub fn bucket(&self) -> Option<&'a str> {
-        self.bucket.or(self.bucket_from_resources)
+        self.bucket
     }
 
     /// The object key, likewise.
     pub fn object_key(&self) -> Option<&'a str> {
-        self.key.or(self.key_from_resources)
+        self.key
     }
 }
 
@@ -442,7 +481,7 @@ fn sse_name(text: &str) -> &str {
         "SSE_S3" | "Default_SSE_S3" => "SSE_S3",
         "SSE_KMS" | "Default_SSE_KMS" => "SSE_KMS",
         "DSSE_KMS" | "Default_DSSE_KMS" => "DSSE_KMS",
-        "SSE_C" => "SSE_C",
+        "SSE_C" | "Default_SSE_C" => "SSE_C",
         _ if text.eq_ignore_ascii_case("AES256") => "SSE_S3",
         _ if text.eq_ignore_ascii_case("aws:kms") => "SSE_KMS",
         _ if text.eq_ignore_ascii_case("aws:kms:dsse") => "DSSE_KMS",
