@@ -63,6 +63,11 @@ pub fn measure(task: &Task) -> Shares {
         index: Some(IdentityIndex::new(IdentitySettings::default())),
         ledger: Ledger::default(),
         copies: CopyFilter::default(),
+
+        pool: rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .unwrap(),
     };
     let [mut read, mut inflate, mut hash, mut records, mut process] = [Stage::default(); 5];
     let (mut inflater, mut reader, mut processor) = (
@@ -125,6 +130,7 @@ struct Run {
     index: Option<IdentityIndex>,
     ledger: Ledger,
     copies: CopyFilter,
+    pool: rayon::ThreadPool,
 }
 
 impl Run {
@@ -159,7 +165,7 @@ impl Run {
             index: &index,
             ledger: &self.ledger,
             copies: &mut self.copies,
-            threads: 1,
+            pool: &self.pool,
             now,
         };
         let Prepared { lake_batch, .. } =

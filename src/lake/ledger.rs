@@ -180,7 +180,10 @@ impl CopyFilter {
 
     fn insert(&mut self, key: CopyKey, kept: Kept) {
         if self.recent.len() >= COPY_REACH {
-            self.older = std::mem::take(&mut self.recent);
+            // The older generation's room is used again: a table that grows
+            // step by step touches twice its size.
+            std::mem::swap(&mut self.recent, &mut self.older);
+            self.recent.clear();
         }
         self.recent.insert(key, kept);
     }

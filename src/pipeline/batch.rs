@@ -18,9 +18,8 @@ use crate::lake::s3_access::{DecidedAccess, RowSource, UNREPEATED, columns};
 use crate::lake::store::LakeBatch;
 use crate::model::time::date_text;
 use crate::model::{ObjectStatus, UtcMicros, Verdict};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 /// Rows of one data file at most: more go into several, encoded side by side.
 const FILE_ROWS_MAX: usize = 128 * 1024;
@@ -58,7 +57,8 @@ pub struct Context<'c> {
     pub index: &'c IdentityIndex,
     pub ledger: &'c Ledger,
     pub copies: &'c mut CopyFilter,
-    pub threads: usize,
+    /// Where files are encoded.
+    pub pool: &'c rayon::ThreadPool,
     pub now: UtcMicros,
 }
 
@@ -72,7 +72,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
         index,
         ledger,
         copies,
-        threads,
+        pool,
         now,
     } = context;
     let mut log_objects = Vec::with_capacity(logs.len());
@@ -157,7 +157,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     report.close_batch(decider);
     report.sts_sessions = lake_batch.sts_sessions.len() as u64;
     report.ec2_instances = lake_batch.ec2_instances.len() as u64;
-    lake_batch.access_files = encode(logs, &rows, decider, threads, now)?;
+    lake_batch.access_files = encode(logs, &rows, decider, pool, now)?;
     // Still unreadable since an earlier scan: that is known already.
     log_objects
         .retain(|object| object.etag.is_some() || !ledger.has_object(&object.uri, None, None));
@@ -197,7 +197,7 @@ fn encode(
     logs: &[Processed],
     rows: &[Row],
     decider: &Decider,
-    threads: usize,
+    pool: &rayon::ThreadPool,
     now: UtcMicros,
 ) -> Result<Vec<EncodedFile>, LakeError> {
     let mut partitions: BTreeMap<(i32, Verdict), Vec<Row>> = BTreeMap::new();
@@ -230,36 +230,18 @@ fn encode(
         decider,
         now,
     };
-    let next = Mutex::new(shards.into_iter());
-    let files = Mutex::new(Vec::new());
-    let work = || -> Result<(), LakeError> {
-        let columns = columns();
-        let writer = FileWriter::new(schema(&columns), &UNREPEATED, &["event_time"]);
-        loop {
-            let shard = next.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((partition, rows)) = shard else {
-                return Ok(());
-            };
-            let file = encoder.encode(&writer, &columns, partition, rows)?;
-            files
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(file);
-        }
-    };
-    std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut outcome = work();
-        for helper in helpers {
-            outcome = outcome.and(helper.join().unwrap_or_else(|_| {
-                Err(LakeError::encode("s3_access", "an encoding thread failed"))
-            }));
-        }
-        outcome
-    })?;
-    let mut files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
-    files.sort_by(|a, b| (&a.folder, a.event_times).cmp(&(&b.folder, b.event_times)));
-    Ok(files)
+    // The pool's threads stay: memory freed by threads that end with a batch
+    // would be kept back, more with every commit.
+    pool.install(|| {
+        shards
+            .into_par_iter()
+            .map(|(partition, rows)| {
+                let columns = columns();
+                let writer = FileWriter::new(schema(&columns), &UNREPEATED, &["event_time"]);
+                encoder.encode(&writer, &columns, partition, rows)
+            })
+            .collect()
+    })
 }
 
 struct Encoder<'e> {

@@ -109,6 +109,10 @@ pub async fn scan(
         ledger: Arc::new(Mutex::new(facts::read_ledger(lake).await?)),
         copies: facts::read_copies(lake).await?,
         report: Report::default(),
+        pool: rayon::ThreadPoolBuilder::new()
+            .num_threads(limits.threads)
+            .build()
+            .map_err(|error| LakeError::encode("s3_access", error))?,
         limits: limits.clone(),
         now,
         progress: progress.clone(),
@@ -243,6 +247,8 @@ struct Committer {
     copies: CopyFilter,
     report: Report,
     limits: ScanLimits,
+    /// Encodes the files of a commit.
+    pool: rayon::ThreadPool,
     now: fn() -> UtcMicros,
     progress: Arc<dyn Progress>,
 }
@@ -390,7 +396,7 @@ impl Committer {
             index,
             ledger: &ledger,
             copies: &mut self.copies,
-            threads: self.limits.threads,
+            pool: &self.pool,
             now,
         };
         tokio::task::block_in_place(|| prepare(batch, context))
