@@ -47,12 +47,12 @@ pub struct ScanLimits {
 impl ScanLimits {
     /// Defaults for that many cores.
     ///
-    /// 96 MiB in flight, a quarter of it a commit: with the buffers of two
+    /// 64 MiB in flight, a third of it a commit: with the buffers of two
     /// workers and the encoder a scan stays below 400 MB.
     pub fn for_cores(threads: usize) -> ScanLimits {
         ScanLimits {
-            in_flight_bytes_max: 96 * 1024 * 1024,
-            commit_bytes: 24 * 1024 * 1024,
+            in_flight_bytes_max: 64 * 1024 * 1024,
+            commit_bytes: 20 * 1024 * 1024,
             commit_objects: 20_000,
             commit_interval: Duration::from_secs(60),
             threads: threads.max(1),
@@ -110,7 +110,8 @@ pub async fn scan(
         copies: facts::read_copies(lake).await?,
         report: Report::default(),
         pool: rayon::ThreadPoolBuilder::new()
-            .num_threads(limits.threads)
+            // Workers parse meanwhile; half as many encoders keep up with them.
+            .num_threads(limits.threads.div_ceil(2))
             .build()
             .map_err(|error| LakeError::encode("s3_access", error))?,
         limits: limits.clone(),
