@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::util::display::FormatOptions;
 use arrow::util::pretty::pretty_format_batches_with_options;
 use clap::{Args, ValueEnum};
+use datafusion::execution::context::SQLOptions;
 use futures::StreamExt as _;
 use parquet::arrow::ArrowWriter;
 use std::path::PathBuf;
@@ -65,8 +66,13 @@ pub async fn run(common: &Common, arguments: QueryArguments) -> anyhow::Result<E
         Format::Csv
     });
     let context = sql::session(&config.lake).await?;
+    // A query reads: what it could write would not be a commit of ours.
+    let reading = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
     let frame = context
-        .sql(&text)
+        .sql_with_options(&text, reading)
         .await
         .map_err(|error| UsageError(format!("query: {}", error.strip_backtrace())))?;
     let mut batches = frame.execute_stream().await.context("run the query")?;
@@ -83,7 +89,10 @@ pub async fn run(common: &Common, arguments: QueryArguments) -> anyhow::Result<E
 /// are as wide as their widest value.
 enum ResultWriter {
     Table(SchemaRef, Vec<RecordBatch>),
-    Csv { header: bool },
+    /// Until the first batch, the schema is what the header is made of.
+    Csv {
+        header: Option<SchemaRef>,
+    },
     Json,
     Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
@@ -92,7 +101,9 @@ impl ResultWriter {
     fn new(format: Format, schema: SchemaRef) -> anyhow::Result<ResultWriter> {
         Ok(match format {
             Format::Table => ResultWriter::Table(schema, Vec::new()),
-            Format::Csv => ResultWriter::Csv { header: true },
+            Format::Csv => ResultWriter::Csv {
+                header: Some(schema),
+            },
             Format::Json => ResultWriter::Json,
             Format::Parquet => {
                 ResultWriter::Parquet(Box::new(ArrowWriter::try_new(Vec::new(), schema, None)?))
@@ -110,7 +121,7 @@ impl ResultWriter {
             ResultWriter::Csv { header } => {
                 let mut bytes = Vec::new();
                 let mut writer = arrow::csv::WriterBuilder::new()
-                    .with_header(std::mem::take(header))
+                    .with_header(header.take().is_some())
                     .build(&mut bytes);
                 writer.write(&flat(&batch)?)?;
                 drop(writer);
@@ -141,7 +152,17 @@ impl ResultWriter {
                 let table = pretty_format_batches_with_options(&batches, &options)?;
                 Ok(format!("{table}\n").into_bytes())
             }
-            ResultWriter::Csv { .. } | ResultWriter::Json => Ok(Vec::new()),
+            ResultWriter::Csv {
+                header: Some(schema),
+            } => {
+                // Nothing was found, but what was asked for has names.
+                let empty = RecordBatch::new_empty(schema);
+                ResultWriter::Csv {
+                    header: Some(empty.schema()),
+                }
+                .write(empty)
+            }
+            ResultWriter::Csv { header: None } | ResultWriter::Json => Ok(Vec::new()),
             ResultWriter::Parquet(writer) => Ok(writer.into_inner()?),
         }
     }

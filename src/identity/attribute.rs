@@ -1,5 +1,6 @@
 //! Puts the answer together, level by level, with the grounds for each.
 
+use super::aws::is_in_scope_of_instance;
 use super::classify::{Class, classify};
 use super::index::IdentityIndex;
 use super::link::Link;
@@ -44,6 +45,9 @@ pub fn attribute_within(
             // Who signed a URL is known by its instance; who reads with it is not.
             if !access.presigned {
                 name_cluster(&mut answer, claim);
+                if link.sole().is_none() && !is_in_scope_of_instance(access.principal) {
+                    cap_at_strong(&mut answer);
+                }
             }
         }
     }
@@ -120,6 +124,13 @@ fn name_cluster(answer: &mut Attribution, claim: &Claim) {
     for event_id in &claim.evidence {
         note(&mut answer.evidence, event_id);
     }
+}
+
+/// An instance that only the session's name tells is no chain of identifiers:
+/// whoever may assume a role chooses the name.
+fn cap_at_strong(answer: &mut Attribution) {
+    answer.cluster_confidence = answer.cluster_confidence.min(Confidence::Strong);
+    answer.job_confidence = answer.job_confidence.min(Confidence::Strong);
 }
 
 fn note(evidence: &mut Vec<String>, event_id: &str) {

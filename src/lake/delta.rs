@@ -232,7 +232,8 @@ impl LakeTable {
             .await
             .map_err(|source| LakeError::read(self.name, &self.url, source))?;
         let Some(entry) = entry else {
-            return Ok(None);
+            let gone = format!("the log has no entry for version {version}");
+            return Err(LakeError::read(self.name, &self.url, gone));
         };
         for line in entry.split(|byte| *byte == b'\n') {
             if line.is_empty() {

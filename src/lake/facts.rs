@@ -4,7 +4,7 @@
 //! reader keeps is kept.
 
 use super::error::LakeError;
-use super::ledger::{CopyFilter, Ledger};
+use super::ledger::{COPY_REACH, CopyFilter, Ledger};
 use super::sql;
 use super::store::Lake;
 use crate::model::{Ec2Instance, Principal, StsSession, UtcMicros};
@@ -63,9 +63,12 @@ pub async fn read_copies(lake: &Lake) -> Result<CopyFilter, LakeError> {
             format!("ingested_at >= TIMESTAMP '{from}'")
         },
     );
+    // Each row may take two keys; all that is read must fit one generation.
+    let rows = COPY_REACH / 2;
     let text = format!(
         "SELECT event_id, event_name, aws_account_id, shared_event_id, principal_arn IS NOT NULL \
-         AS has_arn, access_key_id IS NOT NULL AS has_key FROM s3_access WHERE {recent}"
+         AS has_arn, access_key_id IS NOT NULL AS has_key FROM s3_access WHERE {recent} \
+         ORDER BY ingested_at DESC LIMIT {rows}"
     );
     each_batch(lake, &text, |batch| {
         let (event_id, event_name) = (texts(batch, "event_id"), texts(batch, "event_name"));

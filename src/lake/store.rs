@@ -198,6 +198,7 @@ impl Lake {
     async fn roll_forward(&mut self) -> Result<(), LakeError> {
         for version in self.rolled_to + 1..=self.s3_access.version() {
             let Some(followed) = self.s3_access.commit_info(version, ROLL_FORWARD).await? else {
+                self.rolled_to = version;
                 continue;
             };
             for table in &mut self.followers {

@@ -150,9 +150,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
         report.count_object(object);
     }
     for row in &rows {
-        if let Some(decision) = decider.decision(row.decision) {
-            report.count_row(row.decision, decision);
-        }
+        report.count_row(row.decision);
     }
     report.close_batch(decider);
     report.sts_sessions = lake_batch.sts_sessions.len() as u64;

@@ -1,7 +1,7 @@
 //! What a scan did, in numbers that add up: counted per batch, and added to the
 //! whole only once the batch is committed, so that nothing counts twice.
 
-use super::decide::{Decider, Decision};
+use super::decide::Decider;
 use crate::lake::fact_tables::LogObject;
 use crate::model::{
     AccessPath, Confidence, ObjectCounts, ObjectStatus, Severity, UnattributedReason, Verdict,
@@ -80,7 +80,7 @@ impl Report {
         self.counts.add(&object.counts);
     }
 
-    pub fn count_row(&mut self, number: u32, _decision: &Decision) {
+    pub fn count_row(&mut self, number: u32) {
         *self.rows.entry(number).or_default() += 1;
     }
 

@@ -171,8 +171,15 @@ fn list(
         .in_flight_bytes_max
         .saturating_sub(limits.commit_bytes);
     let (mut seq, mut known) = (0, 0);
+    // Sources may overlap: a file named beside the folder that holds it.
+    let mut listed = Ledger::default();
     listing.each(|object| {
         let etag = object.etag.as_deref();
+        if listed.has_object(&object.uri, None, etag) {
+            progress.object(object.bytes);
+            return true;
+        }
+        listed.note(&object.uri, None, etag, None);
         let in_lake = ledger
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
