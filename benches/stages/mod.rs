@@ -18,7 +18,6 @@ use bricktrail::pipeline::scan::ScanLimits;
 use bricktrail::pipeline::source::LocalListing;
 use bricktrail::policy::{Policy, PolicySettings};
 use bricktrail::trail::inflate::{Inflater, sha256};
-use bricktrail::trail::log::Cut;
 use bricktrail::trail::{LogReader, Origin};
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
@@ -92,7 +91,7 @@ pub fn measure(task: &Task) -> Shares {
             source_uri: &object.uri,
             account_id: None,
         };
-        records.time(|| black_box(reader.read(&mut raw, origin, Cut::Coarse)));
+        records.time(|| black_box(reader.read(&raw, origin)));
         let reservation = budget.reserve(bytes_expected(&object));
         let done = process.time(|| processor.process(seq, object, reservation, now()));
         bytes += done.reservation.bytes();

@@ -7,7 +7,7 @@ use super::source::SourceObject;
 use crate::model::{ObjectCounts, ObjectStatus, UtcMicros};
 use crate::trail::inflate::{InflateLimits, Inflated, Inflater, sha256};
 use crate::trail::key::{self, KeyClass, LogKind};
-use crate::trail::log::{Content, Cut, LogReader, Origin, ParsedLog, Unrecognised};
+use crate::trail::log::{Content, LogReader, Origin, ParsedLog, Unrecognised};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -264,16 +264,7 @@ impl Processor {
             source_uri: &done.object.uri,
             account_id,
         };
-        let mut content = self.reader.read(&mut self.raw, origin, Cut::Coarse);
-        if matches!(content, Content::Unrecognised(Unrecognised::InvalidJson))
-            && self
-                .inflater
-                .inflate(&self.stored, &limits, &mut self.raw)
-                .is_ok()
-        {
-            content = self.reader.read(&mut self.raw, origin, Cut::ByRecord);
-        }
-        match content {
+        match self.reader.read(&self.raw, origin) {
             Content::Log(log) => {
                 done.kind = if done.kind == LogKind::Other.as_str() {
                     LogKind::Log.as_str()

@@ -7,6 +7,7 @@
 //! some 1,300 of its JSON.
 
 use super::event_id::CopyKey;
+use super::request::S3Request;
 use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, UtcMicros};
 use indexmap::IndexSet;
 
@@ -38,18 +39,11 @@ pub struct NewAccess<'a> {
     pub outcome: Outcome,
     pub error_code: Option<&'a str>,
     pub error_message: Option<&'a str>,
-    pub object_key: Option<&'a str>,
-    pub list_prefix: Option<&'a str>,
-    pub version_id: Option<&'a str>,
-    pub copy_source: Option<&'a str>,
-    pub bytes_in: Option<i64>,
-    pub bytes_out: Option<i64>,
-    pub sse: Option<&'a str>,
-    pub kms_key_arn: Option<&'a str>,
-    pub presigned: bool,
+    pub request: S3Request<'a>,
     pub request_id: Option<&'a str>,
     pub shared_event_id: Option<&'a str>,
-    pub principal: Principal<&'a str>,
+    /// Its number, from [`AccessLog::principal`].
+    pub principal: u32,
     pub client: Client<&'a str>,
     pub target: Target<&'a str>,
     pub source_index: u32,
@@ -103,6 +97,8 @@ pub struct AccessLog {
     clients: IndexSet<Client, foldhash::fast::FixedState>,
     targets: IndexSet<Target, foldhash::fast::FixedState>,
     names: IndexSet<String, foldhash::fast::FixedState>,
+    /// The names of the last row.
+    names_before: [u32; 4],
 }
 
 impl AccessLog {
@@ -147,31 +143,37 @@ impl AccessLog {
         }
     }
 
+    /// The number of the principal, under which it is kept.
+    pub fn principal(&mut self, principal: &Principal<&str>) -> u32 {
+        intern(&mut self.principals, principal, |p| p.to_owned())
+    }
+
     pub fn push(&mut self, access: &NewAccess<'_>) {
+        let request = &access.request;
         let row = Row {
             event_time: access.event_time,
-            bytes_in: access.bytes_in.unwrap_or(NO_COUNT),
-            bytes_out: access.bytes_out.unwrap_or(NO_COUNT),
+            bytes_in: request.bytes_in.unwrap_or(NO_COUNT),
+            bytes_out: request.bytes_out.unwrap_or(NO_COUNT),
             event_id: self.keep(Some(access.event_id)),
             error_message: self.keep(access.error_message),
-            object_key: self.keep(access.object_key),
-            list_prefix: self.keep(access.list_prefix),
-            version_id: self.keep(access.version_id),
-            copy_source: self.keep(access.copy_source),
+            object_key: self.keep(request.object_key),
+            list_prefix: self.keep(request.list_prefix),
+            version_id: self.keep(request.version_id),
+            copy_source: self.keep(request.copy_source),
             request_id: self.keep(access.request_id),
             shared_event_id: self.keep(access.shared_event_id),
-            event_name: self.name(access.event_name),
-            error_code: self.name(access.error_code),
-            sse: self.name(access.sse),
-            kms_key_arn: self.name(access.kms_key_arn),
-            principal: intern(&mut self.principals, &access.principal, |p| p.to_owned()),
+            event_name: self.name(0, access.event_name),
+            error_code: self.name(1, access.error_code),
+            sse: self.name(2, request.sse),
+            kms_key_arn: self.name(3, request.kms_key_arn),
+            principal: access.principal,
             client: intern(&mut self.clients, &access.client, |c| c.to_owned()),
             target: intern(&mut self.targets, &access.target, |t| t.to_owned()),
             source_index: access.source_index,
             copy_key: access.copy_key,
             operation: access.operation,
             outcome: access.outcome,
-            presigned: access.presigned,
+            presigned: request.presigned,
         };
         self.rows.push(row);
     }
@@ -189,12 +191,19 @@ impl AccessLog {
         Span { start, len }
     }
 
-    fn name(&mut self, text: Option<&str>) -> u32 {
+    /// The number of a name; `field` tells what the name is of, because the name
+    /// that the record before had there is the likeliest.
+    fn name(&mut self, field: usize, text: Option<&str>) -> u32 {
         let Some(text) = text else { return NO_NAME };
-        match self.names.get_index_of(text) {
-            Some(index) => u32::try_from(index).unwrap_or(NO_NAME),
-            None => u32::try_from(self.names.insert_full(text.to_owned()).0).unwrap_or(NO_NAME),
+        let before = self.names_before.get(field).copied().unwrap_or(NO_NAME);
+        if self.named(before) == Some(text) {
+            return before;
         }
+        let number = intern(&mut self.names, text, str::to_owned);
+        if let Some(before) = self.names_before.get_mut(field) {
+            *before = number;
+        }
+        number
     }
 
     fn text(&self, span: Span) -> Option<&str> {
@@ -318,7 +327,7 @@ fn intern<T, B>(
 ) -> u32
 where
     T: std::hash::Hash + Eq,
-    B: std::hash::Hash + hashbrown::Equivalent<T>,
+    B: std::hash::Hash + hashbrown::Equivalent<T> + ?Sized,
 {
     let index = match set.get_index_of(value) {
         Some(index) => index,

@@ -7,7 +7,6 @@
 //! `...` in different events), the content decides what is a copy.
 
 use super::inflate::sha256;
-use super::record::Fields;
 use super::tape::Value;
 
 /// Identifies copies of one event.
@@ -30,10 +29,8 @@ fn made_bytes(event_id: &str) -> Option<CopyKey> {
 }
 
 /// The record's eventID, or one made from its content.
-pub fn event_id(fields: &Fields<'_, '_>, value: Value<'_, '_>) -> String {
-    fields
-        .event_id
-        .map_or_else(|| made_event_id(Some(&content_hash(value))), str::to_owned)
+pub fn event_id(event_id: Option<&str>, value: Value<'_, '_>) -> String {
+    event_id.map_or_else(|| made_event_id(Some(&content_hash(value))), str::to_owned)
 }
 
 /// SHA-256 of the record's canonical JSON.
@@ -55,27 +52,81 @@ pub fn made_event_id(content: Option<&[u8; 32]>) -> String {
 
 /// The 16 bytes of `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
 pub fn guid_bytes(text: &str) -> Option<CopyKey> {
-    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
-    let mut guid = [0_u8; 16];
-    let mut digits = 0_usize;
-    for (i, &byte) in text.iter().enumerate() {
-        if matches!(i, 8 | 13 | 18 | 23) {
-            if byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => byte - b'A' + 10,
-            _ => return None,
-        };
-        let place = guid.get_mut(digits / 2)?;
-        *place = (*place << 4) | digit;
-        digits += 1;
+    let &[
+        a0,
+        a1,
+        a2,
+        a3,
+        a4,
+        a5,
+        a6,
+        a7,
+        b'-',
+        b0,
+        b1,
+        b2,
+        b3,
+        b'-',
+        c0,
+        c1,
+        c2,
+        c3,
+        b'-',
+        d0,
+        d1,
+        d2,
+        d3,
+        b'-',
+        e0,
+        e1,
+        e2,
+        e3,
+        e4,
+        e5,
+        e6,
+        e7,
+        e8,
+        e9,
+        e10,
+        e11,
+    ] = text.as_bytes()
+    else {
+        return None;
+    };
+    let [a, b, c, d] = [
+        [a0, a1, a2, a3, a4, a5, a6, a7],
+        [b0, b1, b2, b3, c0, c1, c2, c3],
+        [d0, d1, d2, d3, e0, e1, e2, e3],
+        [e4, e5, e6, e7, e8, e9, e10, e11],
+    ]
+    .map(hex_digits);
+    let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a?, b?);
+    let ([c0, c1, c2, c3], [d0, d1, d2, d3]) = (c?, d?);
+    Some([
+        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3,
+    ])
+}
+
+/// The bytes of eight hex digits, all at once: every event has 32 of them.
+fn hex_digits(digits: [u8; 8]) -> Option<[u8; 4]> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(digits);
+    // High bit of each byte that is a digit; of each that is a letter, by its
+    // distance from the byte before `a`. No addition carries: all are ASCII.
+    let digit = word ^ (ONES * u64::from(b'0'));
+    let letter = (word | (ONES * 0x20)) ^ (ONES * 0x60);
+    let is_digit = !digit.wrapping_add(ONES * (0x80 - 10));
+    let is_letter =
+        !letter.wrapping_add(ONES * (0x80 - 7)) & letter.wrapping_add(ONES * (0x80 - 1));
+    let plain = !(word | digit | letter);
+    if (is_digit | is_letter) & plain & HIGHS != HIGHS {
+        return None;
     }
-    Some(guid)
+    let nibbles = (word & (ONES * 0x0f)) + ((word >> 6) & ONES) * 9;
+    let pairs = (nibbles << 4) | (nibbles >> 8);
+    let [a, _, b, _, c, _, d, _] = pairs.to_le_bytes();
+    Some([a, b, c, d])
 }
 
 /// Joins the event's identity with the account that received this copy.
@@ -97,4 +148,44 @@ pub fn copy_key(
         *byte ^= mixed;
     }
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Digit by digit, as one would write it.
+    fn slow(text: &str) -> Option<CopyKey> {
+        let dashes: Vec<usize> = text.match_indices('-').map(|(at, _)| at).collect();
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        let sound = text.len() == 36
+            && dashes == [8, 13, 18, 23]
+            && digits.chars().all(|c| c.is_ascii_hexdigit());
+        let number = sound.then(|| u128::from_str_radix(&digits, 16).ok())??;
+        Some(number.to_be_bytes())
+    }
+
+    #[test]
+    fn every_byte_but_a_hex_digit_spoils_a_guid() {
+        let guid = "01234567-89ab-cdef-ABCD-EF0123456789";
+        for at in 0..guid.len() {
+            for byte in 0..128_u8 {
+                let mut text = guid.as_bytes().to_vec();
+                text[at] = byte;
+                let text = String::from_utf8(text).unwrap();
+                assert_eq!(guid_bytes(&text), slow(&text), "{text:?}");
+            }
+        }
+        assert_eq!(guid_bytes("01234567-89ab-cdef-ABCD-EF01234567\u{e9}"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn guids_are_read_as_numbers(
+            text in "[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9A-F]{4}-[0-9a-fg]{12}"
+        ) {
+            prop_assert_eq!(guid_bytes(&text), slow(&text));
+        }
+    }
 }

@@ -5,10 +5,11 @@
 //! the record in clear; it is never read here, so it cannot be stored.
 
 use super::expiration::parse_expiration;
-use super::record::Fields;
+use super::fields::{Fields, Text};
+use super::record;
 use super::session_policy::parse_session_policy;
 use super::tape::Value;
-use crate::model::{Ec2Instance, StsSession};
+use crate::model::{Ec2Instance, StsSession, UtcMicros};
 
 fn own(text: Option<&str>) -> Option<String> {
     text.map(str::to_owned)
@@ -21,31 +22,33 @@ fn text<'a>(block: Option<Value<'_, 'a>>, name: &str) -> Option<&'a str> {
 }
 
 /// The session that an STS event issued, or refused to.
-pub fn sts_session(f: &Fields<'_, '_>, event_id: String, source_uri: &str) -> StsSession {
-    let request = f.request_parameters;
-    let response = f.response_elements;
+pub fn sts_session(
+    f: &Fields<'_>,
+    record: Value<'_, '_>,
+    event_id: String,
+    issued_at: UtcMicros,
+    source_uri: &str,
+) -> StsSession {
+    let request = record.get("requestParameters");
+    let response = record.get("responseElements");
     let credentials = response.and_then(|r| r.get("credentials"));
     let assumed = response.and_then(|r| r.get("assumedRoleUser"));
     let policy = text(request, "policy").and_then(parse_session_policy);
-    let principal = f.principal();
+    let principal = record::principal(f);
     // GetSessionToken and GetFederationToken issue for the caller itself.
     let role_arn = text(request, "roleArn").or_else(|| {
-        f.resources.and_then(|r| {
-            r.items()
-                .find(|item| item.get("type").and_then(Value::text) == Some("AWS::IAM::Role"))
-                .and_then(|item| item.get("ARN"))
-                .and_then(Value::text)
-        })
+        let role = f.resources().iter().find(|r| r.kind == "AWS::IAM::Role");
+        role.map(|role| role.arn).filter(|arn| !arn.is_empty())
     });
     let (policy_prefixes, policy_actions) =
         policy.map_or_else(Default::default, |p| (p.prefixes, p.actions));
     StsSession {
         event_id,
-        event_name: f.event_name.unwrap_or_default().to_owned(),
-        issued_at: f.event_time,
+        event_name: f.get(Text::EventName).unwrap_or_default().to_owned(),
+        issued_at,
         expires_at: text(credentials, "expiration").and_then(parse_expiration),
-        aws_account_id: own(f.recipient_account_id),
-        aws_region: own(f.account_and_region().aws_region),
+        aws_account_id: own(f.get(Text::RecipientAccountId)),
+        aws_region: own(f.get(Text::AwsRegion)),
         access_key_id: own(text(credentials, "accessKeyId")),
         role_arn: own(role_arn),
         role_session_name: own(text(request, "roleSessionName")
@@ -56,33 +59,41 @@ pub fn sts_session(f: &Fields<'_, '_>, event_id: String, source_uri: &str) -> St
             text(request, "sourceIdentity").or_else(|| text(response, "sourceIdentity"))
         ),
         caller: principal.to_owned(),
-        caller_ip: own(f.source_ip),
+        caller_ip: own(f.get(Text::SourceIp)),
         policy_prefixes,
         policy_actions,
-        error_code: own(f.error_code),
-        shared_event_id: own(f.shared_event_id),
+        error_code: own(f.get(Text::ErrorCode)),
+        shared_event_id: own(f.get(Text::SharedEventId)),
         source_uri: source_uri.to_owned(),
     }
 }
 
 /// What an EC2 event said of each instance it names.
-pub fn ec2_instances(f: &Fields<'_, '_>, event_id: &str, source_uri: &str) -> Vec<Ec2Instance> {
+pub fn ec2_instances(
+    f: &Fields<'_>,
+    record: Value<'_, '_>,
+    event_id: &str,
+    event_time: UtcMicros,
+    source_uri: &str,
+) -> Vec<Ec2Instance> {
+    let request = record.get("requestParameters");
+    let response = record.get("responseElements");
     let base = |instance_id: &str| Ec2Instance {
         instance_id: instance_id.to_owned(),
         event_id: event_id.to_owned(),
-        event_name: f.event_name.unwrap_or_default().to_owned(),
-        event_time: f.event_time,
-        aws_account_id: own(f.recipient_account_id),
-        aws_region: own(f.account_and_region().aws_region),
+        event_name: f.get(Text::EventName).unwrap_or_default().to_owned(),
+        event_time,
+        aws_account_id: own(f.get(Text::RecipientAccountId)),
+        aws_region: own(f.get(Text::AwsRegion)),
         private_ip: None,
         instance_profile_arn: None,
         tags: Vec::new(),
         source_uri: source_uri.to_owned(),
     };
-    match f.event_name {
+    match f.get(Text::EventName) {
         Some("RunInstances" | "CreateFleet") => {
-            let requested = requested_tags(f);
-            let from_response = set(f.response_elements, "instancesSet")
+            let requested = requested_tags(request);
+            let from_response = set(response, "instancesSet")
                 .into_iter()
                 .flat_map(Value::items)
                 .filter_map(|item| {
@@ -99,12 +110,12 @@ pub fn ec2_instances(f: &Fields<'_, '_>, event_id: &str, source_uri: &str) -> Ve
                     Some(instance)
                 });
             from_response
-                .chain(fleet_instances(f, &requested, &base))
+                .chain(fleet_instances(f, response, &requested, &base))
                 .collect()
         }
         Some("CreateTags" | "DeleteTags") => {
-            let tags = tags_of(set(f.request_parameters, "tagSet"));
-            set(f.request_parameters, "resourcesSet")
+            let tags = tags_of(set(request, "tagSet"));
+            set(request, "resourcesSet")
                 .into_iter()
                 .flat_map(Value::items)
                 .filter_map(|item| item.get("resourceId").and_then(Value::text))
@@ -115,7 +126,7 @@ pub fn ec2_instances(f: &Fields<'_, '_>, event_id: &str, source_uri: &str) -> Ve
                 })
                 .collect()
         }
-        Some("TerminateInstances") => set(f.request_parameters, "instancesSet")
+        Some("TerminateInstances") => set(request, "instancesSet")
             .into_iter()
             .flat_map(Value::items)
             .filter_map(|item| item.get("instanceId").and_then(Value::text))
@@ -131,8 +142,8 @@ fn set<'t, 'a>(block: Option<Value<'t, 'a>>, name: &str) -> Option<Value<'t, 'a>
 }
 
 /// Tags that the request asked for on instances.
-fn requested_tags(f: &Fields<'_, '_>) -> Vec<(String, String)> {
-    f.request_parameters
+fn requested_tags(request: Option<Value<'_, '_>>) -> Vec<(String, String)> {
+    request
         .and_then(|request| request.get("tagSpecificationSet"))
         .and_then(|set| set.get("items"))
         .into_iter()
@@ -145,14 +156,15 @@ fn requested_tags(f: &Fields<'_, '_>) -> Vec<(String, String)> {
 /// `CreateFleet` answers with ids only, in `fleetInstanceSet` or, as the API
 /// reference shows it, `instances` \[inf\].
 fn fleet_instances(
-    f: &Fields<'_, '_>,
+    f: &Fields<'_>,
+    response: Option<Value<'_, '_>>,
     requested: &[(String, String)],
     base: &impl Fn(&str) -> Ec2Instance,
 ) -> Vec<Ec2Instance> {
-    if f.event_name != Some("CreateFleet") {
+    if f.get(Text::EventName) != Some("CreateFleet") {
         return Vec::new();
     }
-    let Some(response) = f.response_elements else {
+    let Some(response) = response else {
         return Vec::new();
     };
     let response = response.get("CreateFleetResponse").unwrap_or(response);

@@ -1,8 +1,9 @@
 //! Turns the inflated bytes of a log object into accesses and identity facts.
 //!
-//! Steps: tape of the whole object (or of slices of a large one), then each
-//! record is routed once. What cannot be read is a fact, not an error: it is
-//! listed with its place and reason, and its neighbours are read.
+//! The array of records is walked once. A record of a shape met before is read
+//! where it stands ([`super::shape`]); any other is copied, parsed with
+//! simd-json in place, and read from its tape. What cannot be read is a fact, not
+//! an error: it is listed with its place and reason, and its neighbours are read.
 //!
 //! INVARIANT (records add up): `records == accesses + not_s3 + rejects`, each
 //! record in exactly one of them.
@@ -11,21 +12,25 @@
 //! more than one object.
 
 use super::access_log::{AccessLog, LogSize, NewAccess};
-use super::event_id::{content_hash, copy_key, event_id, guid_bytes, made_event_id};
+use super::event_id::{CopyKey, content_hash, copy_key, event_id, guid_bytes, made_event_id};
 use super::facts;
-use super::record::{self, BadRecord, Fields, Record};
-use super::split::{SplitError, split_records};
+use super::fields::{Fields, Text};
+use super::frame::{Unbalanced, each_records_array, ends_item, next_item, value_end};
+use super::operation::operation;
+use super::record::{self, BadRecord, Route};
+use super::request::S3Request;
+use super::shape::{Caller, Identity, Shapes};
 use super::tape::Value;
 use crate::model::{Ec2Instance, StsSession, UtcMicros};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use simd_json::{Buffers, INPUT_PADDING, Tape};
-use std::ops::Range;
 
-/// Objects above this many inflated bytes are parsed slice by slice.
+/// Largest record that is read, in bytes; above it, the record is rejected.
 ///
-/// The tape of a slice then stays near the CPU: parsing 20 MB in one piece is
-/// half as fast as in 5 MB pieces.
-const SLICE_BYTES: usize = 4 * 1024 * 1024;
-const WHOLE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// CloudTrail's own limit is 256 KB an event. A tape takes some ten times its
+/// text, so that a record of this size stays within the memory of a worker.
+pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Rejects listed by place; beyond them only the count goes on.
 pub const REJECTS_LISTED_MAX: usize = 100;
@@ -90,251 +95,346 @@ pub struct Origin<'o> {
     pub account_id: Option<&'o str>,
 }
 
-/// Reads log objects one after another, with buffers that it keeps.
+/// Reads log objects one after another, with buffers and shapes that it keeps.
 pub struct LogReader {
-    buffers: Buffers,
-    tape: Tape<'static>,
+    /// `None` reads every record from its tape: the slow, obvious way.
+    shapes: Option<Shapes>,
+    tapes: Tapes,
     /// How much the last log held.
     last: LogSize,
+    records_by_shape: u64,
 }
 
 impl Default for LogReader {
     fn default() -> Self {
         LogReader {
-            buffers: Buffers::new(SLICE_BYTES),
-            tape: Tape::null(),
-            last: LogSize::default(),
+            shapes: Some(Shapes::default()),
+            ..LogReader::by_tape()
         }
     }
 }
 
-/// How an object is cut for parsing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// Whole, or in slices of many records: one bad byte fails the object.
-    Coarse,
-    /// Record by record, slower: a bad record fails alone.
-    ByRecord,
-}
-
 impl LogReader {
-    /// Reads a log object. `raw` is left scrambled: strings are unescaped in
-    /// place, so a second reading needs the bytes anew. On
-    /// [`Unrecognised::InvalidJson`] after [`Cut::Coarse`], do that with
-    /// [`Cut::ByRecord`].
-    pub fn read(&mut self, raw: &mut Vec<u8>, origin: Origin<'_>, cut: Cut) -> Content {
-        if raw.starts_with(b"\xef\xbb\xbf") {
-            raw.drain(..3);
+    /// A reader that learns no shapes, to compare with.
+    pub fn by_tape() -> LogReader {
+        LogReader {
+            shapes: None,
+            tapes: Tapes {
+                buffers: Buffers::new(RECORD_CAPACITY),
+                tape: Tape::null(),
+                record: Vec::with_capacity(RECORD_CAPACITY + INPUT_PADDING),
+            },
+            last: LogSize::default(),
+            records_by_shape: 0,
         }
-        let len = raw.len();
-        raw.resize(len + INPUT_PADDING, 0);
-        let mut log = ParsedLog {
-            accesses: AccessLog::with_room_like(self.last),
-            ..ParsedLog::default()
-        };
-        let outcome = match cut {
-            Cut::Coarse if len <= WHOLE_BYTES_MAX => self.read_whole(raw, len, origin, &mut log),
-            Cut::Coarse => self.read_slices(raw, len, origin, SLICE_BYTES, &mut log),
-            Cut::ByRecord => self.read_slices(raw, len, origin, 0, &mut log),
-        };
-        raw.truncate(len);
-        match outcome {
-            Ok(Kind::Log) => {
+    }
+
+    /// Records read by shape so far, in all objects.
+    pub fn records_by_shape(&self) -> u64 {
+        self.records_by_shape
+    }
+
+    /// Reads a log object from its inflated bytes.
+    pub fn read(&mut self, raw: &[u8], origin: Origin<'_>) -> Content {
+        let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
+        // Bytes that are no UTF-8 belong to some record: it is found, and
+        // rejected, when all are read from their tapes.
+        let text = simdutf8::basic::from_utf8(raw).ok();
+        let mut log = ParsedLog::default();
+        let arrays = each_records_array(raw, |first| {
+            log = ParsedLog {
+                accesses: AccessLog::with_room_like(self.last),
+                ..ParsedLog::default()
+            };
+            self.read_records(raw, text, first, origin, &mut log)
+        });
+        match arrays {
+            Ok(0) => classify(raw),
+            Ok(_) => {
                 log.accesses.shrink();
                 self.last = log.accesses.size();
                 Content::Log(Box::new(log))
             }
-            Ok(Kind::Digest) => Content::Digest,
-            Err(unrecognised) => Content::Unrecognised(unrecognised),
+            Err(Unbalanced) => Content::Unrecognised(Unrecognised::InvalidJson),
         }
     }
 
-    fn read_whole(
+    /// Reads the items of an array; returns the place after it.
+    fn read_records(
         &mut self,
-        raw: &mut [u8],
-        len: usize,
+        raw: &[u8],
+        text: Option<&str>,
+        first: usize,
         origin: Origin<'_>,
         log: &mut ParsedLog,
-    ) -> Result<Kind, Unrecognised> {
-        self.with_tape(raw, len, |root| {
-            if root.is_array() {
-                log.take_records(root, origin);
-                return Ok(Kind::Log);
+    ) -> Result<usize, Unbalanced> {
+        let mut fields = Fields::default();
+        if let Some(shapes) = &mut self.shapes {
+            shapes.begin();
+        }
+        let mut at = first;
+        loop {
+            let (start, is_item) = next_item(raw, at)?;
+            if !is_item {
+                return Ok(start);
             }
-            match root.get("Records") {
-                Some(records) if records.is_array() => {
-                    log.take_records(records, origin);
-                    Ok(Kind::Log)
-                }
-                Some(_) => Err(Unrecognised::RecordsNotAnArray),
-                None if is_digest(root) => Ok(Kind::Digest),
-                None => Err(Unrecognised::RecordsMissing),
-            }
-        })
-        .unwrap_or(Err(Unrecognised::InvalidJson))
-    }
-
-    /// Reads runs of records of about `slice_bytes`; 0 means one at a time,
-    /// and then a record that is no JSON is rejected alone.
-    fn read_slices(
-        &mut self,
-        raw: &mut [u8],
-        len: usize,
-        origin: Origin<'_>,
-        slice_bytes: usize,
-        log: &mut ParsedLog,
-    ) -> Result<Kind, Unrecognised> {
-        let text = raw.get(..len).unwrap_or_default();
-        let records = split_records(text).map_err(|error| match error {
-            // Read record by record because the whole is no JSON.
-            SplitError::NoRecords if slice_bytes > 0 => Unrecognised::RecordsMissing,
-            SplitError::NoRecords | SplitError::Unbalanced => Unrecognised::InvalidJson,
-        })?;
-        let mut rest = records.as_slice();
-        while let Some(first) = rest.first() {
-            let run = rest
-                .iter()
-                .position(|record| record.end - first.start > slice_bytes)
-                .unwrap_or(rest.len())
-                .max(1);
-            let (slice, later) = rest.split_at_checked(run).unwrap_or((rest, &[]));
-            rest = later;
-            let end = slice.last().map_or(first.end, |last| last.end);
-            let parsed = self.with_brackets(raw, first.start..end, |items| {
-                log.take_records(items, origin);
+            let by_shape = self.shapes.as_mut().zip(text).and_then(|(shapes, text)| {
+                log.read_by_shape(shapes, text, start, &mut fields, origin)
             });
-            if parsed.is_none() {
-                if slice_bytes > 0 {
-                    return Err(Unrecognised::InvalidJson);
+            at = match by_shape {
+                Some(end) => {
+                    self.records_by_shape += 1;
+                    end
                 }
-                log.reject(BadRecord::InvalidJson);
-                log.records += 1;
-            }
+                None => {
+                    let end = value_end(raw, start)?;
+                    if end == start {
+                        return Err(Unbalanced);
+                    }
+                    let record = raw.get(start..end).unwrap_or_default();
+                    self.read_by_tape(record, origin, log);
+                    end
+                }
+            };
+            ends_item(raw, at)?;
+            log.records += 1;
         }
-        Ok(Kind::Log)
     }
 
-    /// Parses a run of records as an array, by writing brackets over the bytes
-    /// around it, which belong to no record.
-    fn with_brackets(
-        &mut self,
-        raw: &mut [u8],
-        run: Range<usize>,
-        read: impl FnOnce(Value<'_, '_>),
-    ) -> Option<()> {
-        let start = run.start.checked_sub(1)?;
-        *raw.get_mut(start)? = b'[';
-        *raw.get_mut(run.end)? = b']';
-        let slice = raw.get_mut(start..)?;
-        self.with_tape(slice, run.end + 1 - start, read)
+    fn read_by_tape(&mut self, record: &[u8], origin: Origin<'_>, log: &mut ParsedLog) {
+        if record.len() > RECORD_BYTES_MAX {
+            log.reject(BadRecord::TooLarge);
+            return;
+        }
+        let read = self
+            .tapes
+            .with_tape(record, |value| log.take_value(value, origin));
+        match (read, &mut self.shapes) {
+            (None, _) => log.reject(BadRecord::InvalidJson),
+            (Some(true), Some(shapes)) => {
+                if let Ok(record) = str::from_utf8(record) {
+                    shapes.learn(record);
+                }
+            }
+            _ => {}
+        }
     }
+}
 
-    /// Parses `text[..len]` and shows the root to `read`; `None` if it is no JSON.
-    fn with_tape<R>(
-        &mut self,
-        text: &mut [u8],
-        len: usize,
-        read: impl FnOnce(Value<'_, '_>) -> R,
-    ) -> Option<R> {
+/// What most records fit into.
+const RECORD_CAPACITY: usize = 16 * 1024;
+
+/// A record's copy and its tape.
+struct Tapes {
+    buffers: Buffers,
+    tape: Tape<'static>,
+    record: Vec<u8>,
+}
+
+impl Tapes {
+    /// Parses a copy of the record and shows its root to `read`; `None` if it is
+    /// no JSON.
+    fn with_tape<R>(&mut self, record: &[u8], read: impl FnOnce(Value<'_, '_>) -> R) -> Option<R> {
+        self.record.clear();
+        self.record.extend_from_slice(record);
+        self.record.resize(record.len() + INPUT_PADDING, 0);
         let mut tape = std::mem::replace(&mut self.tape, Tape::null()).reset();
-        let parsed = simd_json::fill_tape_padded(text, len, &mut self.buffers, &mut tape);
+        let parsed = simd_json::fill_tape_padded(
+            &mut self.record,
+            record.len(),
+            &mut self.buffers,
+            &mut tape,
+        );
         let result = parsed.is_ok().then(|| read(Value::root(&tape)));
         self.tape = tape.reset();
+        if self.record.capacity() > RECORD_BYTES_MAX / 8 {
+            *self = LogReader::by_tape().tapes;
+        }
         result
     }
 }
 
-enum Kind {
-    Log,
-    Digest,
+/// Members that tell what an object without an array of records is.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Frame {
+    #[serde(rename = "Records")]
+    records: There,
+    #[serde(rename = "digestEndTime")]
+    digest_end_time: There,
+    #[serde(rename = "digestS3Object")]
+    digest_s3_object: There,
 }
 
-fn is_digest(root: Value<'_, '_>) -> bool {
-    root.get("digestEndTime").is_some() && root.get("digestS3Object").is_some()
+/// Whether a member is there, whatever its value.
+#[derive(Default)]
+struct There(bool);
+
+impl<'de> Deserialize<'de> for There {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<There, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| There(true))
+    }
+}
+
+/// What an object is that has no array of records.
+fn classify(raw: &[u8]) -> Content {
+    let unrecognised = match serde_json::from_slice::<Frame>(raw) {
+        Ok(frame) if frame.records.0 => Unrecognised::RecordsNotAnArray,
+        Ok(frame) if frame.digest_end_time.0 && frame.digest_s3_object.0 => return Content::Digest,
+        Ok(_) => Unrecognised::RecordsMissing,
+        // A text or number, or members that stand twice.
+        Err(_) if serde_json::from_slice::<IgnoredAny>(raw).is_ok() => Unrecognised::RecordsMissing,
+        Err(_) => Unrecognised::InvalidJson,
+    };
+    Content::Unrecognised(unrecognised)
 }
 
 impl ParsedLog {
-    fn take_records(&mut self, records: Value<'_, '_>, origin: Origin<'_>) {
-        for value in records.items() {
-            self.take_record(value, origin);
-            self.records += 1;
+    /// Reads the record at `at` by its shape; returns the place after it. `None`
+    /// where it has none that is known, or needs its tape: for an identity fact,
+    /// or for the hash of its content.
+    fn read_by_shape<'a>(
+        &mut self,
+        shapes: &mut Shapes,
+        text: &'a str,
+        at: usize,
+        fields: &mut Fields<'a>,
+        origin: Origin<'_>,
+    ) -> Option<usize> {
+        let matched = shapes.read(text, at, fields)?;
+        if matched.end - at > RECORD_BYTES_MAX {
+            return None;
         }
-    }
-
-    fn take_record(&mut self, value: Value<'_, '_>, origin: Origin<'_>) {
-        match record::read(value) {
-            Record::S3(fields) => {
-                self.saw(fields.event_time);
-                self.take_access(value, &fields, origin);
+        match record::route(fields) {
+            Route::S3 { event_time } => {
+                let event_id = fields.get(Text::EventId)?;
+                let guid = guid_bytes(event_id)?;
+                let caller = match matched.identity {
+                    Identity::Known(caller) => caller,
+                    Identity::At(place) => {
+                        let caller = self.caller(fields);
+                        shapes.remember(place, caller);
+                        caller
+                    }
+                    Identity::Missing => self.caller(fields),
+                };
+                let key = |account: Option<&str>| copy_key(Some(guid), None, account);
+                self.take_access(fields, event_time, caller, event_id, key, origin);
+                self.saw(event_time);
             }
-            Record::Sts(fields) => {
-                self.saw(fields.event_time);
-                self.not_s3 += 1;
-                let id = event_id(&fields, value);
-                self.sts_sessions
-                    .push(facts::sts_session(&fields, id, origin.source_uri));
-            }
-            Record::Ec2(fields) => {
-                self.saw(fields.event_time);
-                self.not_s3 += 1;
-                let id = event_id(&fields, value);
-                self.ec2_instances
-                    .extend(facts::ec2_instances(&fields, &id, origin.source_uri));
-            }
-            Record::Other { event_time } => {
+            Route::Other { event_time } => {
                 self.not_s3 += 1;
                 if let Some(at) = event_time {
                     self.saw(at);
                 }
             }
-            Record::Bad(reason) => self.reject(reason),
+            Route::Bad(reason) => self.reject(reason),
+            Route::Sts { .. } | Route::Ec2 { .. } => return None,
+        }
+        Some(matched.end)
+    }
+
+    /// Takes a record from its tape; tells whether its shape is worth learning.
+    fn take_value(&mut self, value: Value<'_, '_>, origin: Origin<'_>) -> bool {
+        if !value.is_object() {
+            self.reject(BadRecord::NotAnObject);
+            return false;
+        }
+        let fields = &Fields::read(value);
+        match record::route(fields) {
+            Route::S3 { event_time } => {
+                let caller = self.caller(fields);
+                let id = fields.get(Text::EventId);
+                let guid = id.and_then(guid_bytes);
+                let content = guid.is_none().then(|| content_hash(value));
+                let made;
+                let event_id = match id {
+                    Some(id) => id,
+                    None => {
+                        self.event_ids_made += 1;
+                        made = made_event_id(content.as_ref());
+                        &made
+                    }
+                };
+                let key = |account: Option<&str>| copy_key(guid, content.as_ref(), account);
+                self.take_access(fields, event_time, caller, event_id, key, origin);
+                self.saw(event_time);
+                guid.is_some()
+            }
+            Route::Sts { event_time } => {
+                self.saw(event_time);
+                self.not_s3 += 1;
+                let id = event_id(fields.get(Text::EventId), value);
+                let session = facts::sts_session(fields, value, id, event_time, origin.source_uri);
+                self.sts_sessions.push(session);
+                false
+            }
+            Route::Ec2 { event_time } => {
+                self.saw(event_time);
+                self.not_s3 += 1;
+                let id = event_id(fields.get(Text::EventId), value);
+                self.ec2_instances.extend(facts::ec2_instances(
+                    fields,
+                    value,
+                    &id,
+                    event_time,
+                    origin.source_uri,
+                ));
+                false
+            }
+            Route::Other { event_time } => {
+                self.not_s3 += 1;
+                if let Some(at) = event_time {
+                    self.saw(at);
+                }
+                true
+            }
+            Route::Bad(reason) => {
+                self.reject(reason);
+                false
+            }
         }
     }
 
-    fn take_access(&mut self, value: Value<'_, '_>, fields: &Fields<'_, '_>, origin: Origin<'_>) {
-        let additional = fields.additional();
-        let request = fields.s3_request(&additional);
-        let principal = fields.principal();
-        let mut target = fields.account_and_region();
-        target.aws_account_id = target.aws_account_id.or(origin.account_id);
-        target.bucket = request.bucket();
+    fn caller(&mut self, fields: &Fields<'_>) -> Caller {
+        let principal = record::principal(fields);
+        Caller {
+            direct: principal.invoked_by.is_none() && principal.identity_type != Some("AWSService"),
+            principal: self.accesses.principal(&principal),
+        }
+    }
+
+    fn take_access(
+        &mut self,
+        fields: &Fields<'_>,
+        event_time: UtcMicros,
+        caller: Caller,
+        event_id: &str,
+        copy_key: impl FnOnce(Option<&str>) -> CopyKey,
+        origin: Origin<'_>,
+    ) {
+        let request = S3Request::of(fields);
+        let mut target = record::account_and_region(fields, origin.account_id);
+        target.bucket = request.bucket;
         target.bucket_account_id = request.bucket_account_id;
-        let guid = fields.event_id.and_then(guid_bytes);
-        let content = guid.is_none().then(|| content_hash(value));
-        let made;
-        let event_id = match (fields.event_id, &content) {
-            (Some(id), _) => id,
-            (None, hash) => {
-                self.event_ids_made += 1;
-                made = made_event_id(hash.as_ref());
-                &made
-            }
-        };
-        let event_name = fields.event_name;
+        let event_name = fields.get(Text::EventName);
+        let error_code = fields.get(Text::ErrorCode);
         self.accesses.push(&NewAccess {
             event_id,
-            event_time: fields.event_time,
+            event_time,
             event_name,
-            operation: record::operation(event_name.unwrap_or_default()),
-            outcome: fields.outcome(),
-            error_code: fields.error_code,
-            error_message: fields.error_message,
-            object_key: request.object_key(),
-            list_prefix: request.list_prefix,
-            version_id: request.version_id,
-            copy_source: request.copy_source,
-            bytes_in: request.bytes_in,
-            bytes_out: request.bytes_out,
-            sse: request.sse,
-            kms_key_arn: request.kms_key_arn,
-            presigned: request.presigned,
-            request_id: fields.request_id,
-            shared_event_id: fields.shared_event_id,
-            principal,
-            client: fields.client(&principal, &additional),
+            operation: operation(event_name.unwrap_or_default()),
+            outcome: record::outcome(error_code),
+            error_code,
+            error_message: fields.get(Text::ErrorMessage),
+            request,
+            request_id: fields.get(Text::RequestId),
+            shared_event_id: fields.get(Text::SharedEventId),
+            principal: caller.principal,
+            client: record::client(fields, caller.direct),
             target,
             source_index: u32::try_from(self.records).unwrap_or(u32::MAX),
-            copy_key: copy_key(guid, content.as_ref(), target.aws_account_id),
+            copy_key: copy_key(target.aws_account_id),
         });
     }
 

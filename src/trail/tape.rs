@@ -130,7 +130,7 @@ fn write_string(text: &str, out: &mut String) {
 }
 
 /// A float as the integer it stands for, if it stands for one.
-fn whole(n: f64) -> Option<i64> {
+pub(super) fn whole(n: f64) -> Option<i64> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the range is checked, and a count has no fraction"

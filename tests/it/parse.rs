@@ -1,28 +1,41 @@
 //! The fast record reader against its slow twin, and against hostile bytes.
 
 use super::twin::{self, Twin, TwinAccess};
-use bricktrail::trail::log::{Content, Cut, LogReader, Origin, ParsedLog, Unrecognised};
+use bricktrail::trail::log::{Content, LogReader, Origin, ParsedLog, RECORD_BYTES_MAX};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const URI: &str = "file:///trail/object.json.gz";
 const KEY_ACCOUNT: &str = "999988887777";
 
-/// Objects above this size are parsed in slices.
-const SLICED_ABOVE: usize = 8 * 1024 * 1024;
+/// The two ways of reading a record.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    /// By the shape of earlier ones: the object is read three times, because a
+    /// shape is learned when it is met again.
+    Shape,
+    Tape,
+}
 
-fn read(raw: &[u8], cut: Cut) -> Content {
+fn read(raw: &[u8], by: By) -> Content {
     let origin = Origin {
         source_uri: URI,
         account_id: Some(KEY_ACCOUNT),
     };
-    let mut buffer = raw.to_vec();
-    LogReader::default().read(&mut buffer, origin, cut)
+    match by {
+        By::Tape => LogReader::by_tape().read(raw, origin),
+        By::Shape => {
+            let mut reader = LogReader::default();
+            let _ = reader.read(raw, origin);
+            let _ = reader.read(raw, origin);
+            reader.read(raw, origin)
+        }
+    }
 }
 
 #[track_caller]
-fn log(raw: &[u8], cut: Cut) -> ParsedLog {
-    match read(raw, cut) {
+fn log(raw: &[u8], by: By) -> ParsedLog {
+    match read(raw, by) {
         Content::Log(log) => *log,
         Content::Digest => panic!("taken for a digest"),
         Content::Unrecognised(why) => panic!("unrecognised: {}", why.as_str()),
@@ -63,9 +76,22 @@ fn check_adds_up(log: &ParsedLog) {
     assert_eq!(log.records, accounted, "records do not add up");
 }
 
+/// Reads the records by shape as far as they come to be known, once.
+fn compare_with_twin_once(records: &[Value], raw: &[u8]) -> Result<(), String> {
+    let origin = Origin {
+        source_uri: URI,
+        account_id: Some(KEY_ACCOUNT),
+    };
+    compare(records, LogReader::default().read(raw, origin))
+}
+
 /// Reads the records both ways and compares each field of each access.
-fn compare_with_twin(records: &[Value], raw: &[u8], cut: Cut) -> Result<(), String> {
-    let Content::Log(log) = read(raw, cut) else {
+fn compare_with_twin(records: &[Value], raw: &[u8], by: By) -> Result<(), String> {
+    compare(records, read(raw, by))
+}
+
+fn compare(records: &[Value], content: Content) -> Result<(), String> {
+    let Content::Log(log) = content else {
         return Err("not taken for a log".to_owned());
     };
     let (mut place, mut not_s3, mut bad, mut made) = (0, 0, 0, 0);
@@ -142,9 +168,9 @@ fn difference(fast: &TwinAccess, twin: &TwinAccess) -> String {
 }
 
 #[track_caller]
-fn check_against_twin(records: &[Value], raw: &[u8], cut: Cut) {
-    if let Err(fault) = compare_with_twin(records, raw, cut) {
-        panic!("{cut:?}: {fault}");
+fn check_against_twin(records: &[Value], raw: &[u8], by: By) {
+    if let Err(fault) = compare_with_twin(records, raw, by) {
+        panic!("{by:?}: {fault}");
     }
 }
 
@@ -174,9 +200,9 @@ proptest! {
 
     #[test]
     fn the_fast_reader_sees_what_the_twin_sees(records in prop::collection::vec(twin::record(), 1..5)) {
-        for cut in [Cut::Coarse, Cut::ByRecord] {
-            if let Err(fault) = compare_with_twin(&records, &wrap(&records), cut) {
-                prop_assert!(false, "{cut:?}: {fault}");
+        for by in [By::Shape, By::Tape] {
+            if let Err(fault) = compare_with_twin(&records, &wrap(&records), by) {
+                prop_assert!(false, "{by:?}: {fault}");
             }
         }
     }
@@ -258,15 +284,15 @@ fn nasty_records_are_read_as_the_twin_reads_them() {
         }
     });
     records.push(sound_with("/requestParameters/key", deep));
-    for cut in [Cut::Coarse, Cut::ByRecord] {
+    for by in [By::Shape, By::Tape] {
         for record in &records {
             check_against_twin(
                 std::slice::from_ref(record),
                 &wrap(std::slice::from_ref(record)),
-                cut,
+                by,
             );
         }
-        check_against_twin(&records, &wrap(&records), cut);
+        check_against_twin(&records, &wrap(&records), by);
     }
 }
 
@@ -290,8 +316,8 @@ fn spelling_of_the_json_changes_nothing() {
         other_members,
         format!("\u{feff}{{\"Records\":{array}}}"),
     ] {
-        check_against_twin(&records, text.as_bytes(), Cut::Coarse);
-        check_against_twin(&records, text.as_bytes(), Cut::ByRecord);
+        check_against_twin(&records, text.as_bytes(), By::Shape);
+        check_against_twin(&records, text.as_bytes(), By::Tape);
     }
 }
 
@@ -303,7 +329,7 @@ fn the_last_of_repeated_members_counts() {
     check_against_twin(
         &[value],
         format!("{{\"Records\":[{record}]}}").as_bytes(),
-        Cut::Coarse,
+        By::Shape,
     );
 }
 
@@ -312,7 +338,7 @@ fn a_made_id_depends_on_the_content_alone() {
     let mut record = sound(1);
     record.as_object_mut().unwrap().remove("eventID");
     let id_of = |raw: &[u8]| {
-        log(raw, Cut::Coarse)
+        log(raw, By::Shape)
             .accesses
             .get(0)
             .unwrap()
@@ -335,59 +361,120 @@ fn a_made_id_depends_on_the_content_alone() {
     assert_ne!(id_of(&wrap(&[record])), id);
 }
 
+/// Records of a few hundred kinds, over and over, with other values each time.
 #[test]
-fn an_object_cut_into_slices_gives_the_same_as_a_whole_one() {
+fn records_of_known_shapes_are_read_as_from_their_tapes() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let kinds: Vec<Value> = (0..300)
+    let kinds: Vec<Value> = (0..40)
         .map(|_| twin::record().new_tree(&mut runner).unwrap().current())
+        .chain((0..20).map(sound))
         .collect();
     let mut records = Vec::new();
-    let mut bytes = 0;
-    while bytes < SLICED_ABOVE + SLICED_ABOVE / 4 {
-        for record in &kinds {
-            let mut record = record.clone();
-            record["padding"] = "\u{e9}]},{[\"\\".repeat(60).into();
-            bytes += record.to_string().len();
+    for round in 0..50 {
+        for kind in &kinds {
+            let mut record = kind.clone();
+            vary(&mut record, round);
             records.push(record);
         }
     }
     let raw = wrap(&records);
-    assert!(raw.len() > SLICED_ABOVE);
-    let sliced = log(&raw, Cut::Coarse);
-    check_adds_up(&sliced);
-    assert_eq!(sliced.records, records.len() as u64);
-    let by_record = log(&raw, Cut::ByRecord);
+    let origin = Origin {
+        source_uri: URI,
+        account_id: Some(KEY_ACCOUNT),
+    };
+    let mut reader = LogReader::default();
+    let Content::Log(by_shape) = reader.read(&raw, origin) else {
+        panic!("no log");
+    };
+    check_adds_up(&by_shape);
     assert!(
-        content(&sliced) == content(&by_record),
-        "slices and single records differ"
+        reader.records_by_shape() > records.len() as u64 / 3,
+        "only {} of {} records were read by shape",
+        reader.records_by_shape(),
+        records.len()
     );
-    // The whole, in pieces that are each below the limit.
-    let mut whole = Vec::new();
-    for (piece, records) in records.chunks(1000).enumerate() {
-        let raw = wrap(records);
-        assert!(raw.len() < SLICED_ABOVE);
-        let (accesses, _, _) = content(&log(&raw, Cut::Coarse));
-        whole.extend(
-            accesses
-                .into_iter()
-                .map(|(at, access)| (at + 1000 * piece as u32, access)),
-        );
+    assert!(
+        content(&by_shape) == content(&log(&raw, By::Tape)),
+        "by shape and by tape differ"
+    );
+}
+
+/// Changes the texts and numbers of a record, not its shape.
+fn vary(value: &mut Value, round: u64) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|value| vary(value, round)),
+        Value::Array(items) => items.iter_mut().for_each(|value| vary(value, round)),
+        // No time, GUID or ARN: those decide how the record is read.
+        Value::String(text) if text.len() > 20 && text.len() != 36 && !text.starts_with("arn:") => {
+            *text = format!("{text}{round}");
+        }
+        Value::Number(number) if number.is_u64() => *value = json!(round * 7919),
+        _ => {}
     }
-    assert!(content(&sliced).0 == whole, "slices and wholes differ");
+}
+
+/// Puts `odd` where the leaf of that number stands.
+fn replace_leaf(value: &mut Value, leaf: &mut usize, odd: &Value) {
+    match value {
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|value| replace_leaf(value, leaf, odd)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|value| replace_leaf(value, leaf, odd)),
+        _ => {
+            if *leaf == 0 {
+                *value = odd.clone();
+            }
+            *leaf = leaf.wrapping_sub(1);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The record's shape is known by then; the odd ones follow it up to a leaf.
+    #[test]
+    fn a_record_that_leaves_a_known_shape_is_read_as_the_twin_reads_it(
+        record in prop_oneof![twin::record(), (0..9_u64).prop_map(sound)],
+        odds in prop::collection::vec((0..60_usize, prop_oneof![
+            Just(json!(null)), Just(json!(true)), Just(json!("")), Just(json!("a\"b")), Just(json!("\u{1}\u{e9}")),
+            Just(json!(-0.5)), Just(json!(1e300)), Just(json!(12)), Just(json!("12")), Just(json!(["x"])),
+            Just(json!([])), Just(json!({"a": [1]})), Just(json!("AWSService")), Just(json!("QueryString")),
+        ]), 1..6),
+    ) {
+        let mut records = vec![record.clone(), record.clone(), record.clone()];
+        for (leaf, odd) in &odds {
+            let mut other = record.clone();
+            replace_leaf(&mut other, &mut leaf.clone(), odd);
+            records.extend([other, record.clone()]);
+        }
+        if let Err(fault) = compare_with_twin_once(&records, &wrap(&records)) {
+            prop_assert!(false, "{fault}");
+        }
+    }
 }
 
 #[test]
-fn a_record_larger_than_a_slice_is_read() {
+fn a_record_far_larger_than_cloudtrail_writes_is_rejected_alone() {
     let mut giant = sound(2);
-    giant["padding"] = "x".repeat(SLICED_ABOVE + 1).into();
-    let records = [sound(1), giant, sound(3)];
-    check_against_twin(&records, &wrap(&records), Cut::Coarse);
+    giant["padding"] = "x".repeat(RECORD_BYTES_MAX).into();
+    let mut large = sound(4);
+    large["padding"] = "x".repeat(RECORD_BYTES_MAX / 2).into();
+    let raw = wrap(&[sound(1), giant, sound(3), large]);
+    for by in [By::Shape, By::Tape] {
+        let log = log(&raw, by);
+        check_adds_up(&log);
+        assert_eq!((log.accesses.len(), log.bad), (3, 1));
+        assert_eq!(log.rejects[0].reason.as_str(), "record_too_large");
+    }
 }
 
 #[test]
-fn by_record_a_broken_record_is_rejected_alone() {
+fn a_broken_record_is_rejected_alone() {
     let good = |n| sound(n).to_string();
     for broken in [
         r#"{"eventSource":}"#,
@@ -399,28 +486,36 @@ fn by_record_a_broken_record_is_rejected_alone() {
         r#"{"a" 1}"#,
     ] {
         let raw = format!("{{\"Records\":[{},{broken},{}]}}", good(1), good(2));
-        assert!(
-            matches!(
-                read(raw.as_bytes(), Cut::Coarse),
-                Content::Unrecognised(Unrecognised::InvalidJson)
-            ),
-            "{broken}"
-        );
-        let log = log(raw.as_bytes(), Cut::ByRecord);
+        for by in [By::Shape, By::Tape] {
+            let log = log(raw.as_bytes(), by);
+            check_adds_up(&log);
+            assert_eq!(
+                (log.records, log.accesses.len(), log.bad),
+                (3, 2, 1),
+                "{broken}"
+            );
+            assert_eq!(log.rejects[0].record_index, 1, "{broken}");
+            assert_eq!(log.accesses.source_index(1), Some(2), "{broken}");
+        }
+    }
+}
+
+#[test]
+fn a_byte_that_is_no_utf8_costs_its_record_alone() {
+    let mut raw = wrap(&[sound(1), sound(2), sound(3)]);
+    let at = raw.windows(4).rposition(|text| text == b"lake").unwrap();
+    raw[at] = 0xff;
+    for by in [By::Shape, By::Tape] {
+        let log = log(&raw, by);
         check_adds_up(&log);
-        assert_eq!(
-            (log.records, log.accesses.len(), log.bad),
-            (3, 2, 1),
-            "{broken}"
-        );
-        assert_eq!(log.rejects[0].record_index, 1, "{broken}");
-        assert_eq!(log.accesses.source_index(1), Some(2), "{broken}");
+        assert_eq!((log.records, log.bad), (3, 1));
+        assert_eq!(log.rejects[0].reason.as_str(), "invalid_json");
     }
 }
 
 #[test]
 fn what_is_no_log_is_never_an_empty_log() {
-    let why = |raw: &str| match read(raw.as_bytes(), Cut::Coarse) {
+    let why = |raw: &str| match read(raw.as_bytes(), By::Shape) {
         Content::Log(log) => format!("log of {}", log.records),
         Content::Digest => "digest".to_owned(),
         Content::Unrecognised(why) => why.as_str().to_owned(),
@@ -463,8 +558,8 @@ fn valid_log() -> Vec<u8> {
 }
 
 fn survives(raw: &[u8]) {
-    for cut in [Cut::Coarse, Cut::ByRecord] {
-        if let Content::Log(log) = read(raw, cut) {
+    for by in [By::Shape, By::Tape] {
+        if let Content::Log(log) = read(raw, by) {
             check_adds_up(&log);
             for i in 0..log.accesses.len() {
                 assert!(log.accesses.get(i).is_some());
@@ -525,15 +620,15 @@ fn a_reader_keeps_nothing_from_the_object_before() {
     };
     let mut reader = LogReader::default();
     let first = valid_log();
-    let expected = content(&log(&wrap(&[sound(9)]), Cut::Coarse));
+    let expected = content(&log(&wrap(&[sound(9)]), By::Shape));
     for before in [
         first.clone(),
         first[..first.len() / 2].to_vec(),
         b"[[[[".to_vec(),
         Vec::new(),
     ] {
-        let _ = reader.read(&mut before.clone(), origin, Cut::Coarse);
-        let Content::Log(log) = reader.read(&mut wrap(&[sound(9)]), origin, Cut::Coarse) else {
+        let _ = reader.read(&before, origin);
+        let Content::Log(log) = reader.read(&wrap(&[sound(9)]), origin) else {
             panic!("no log");
         };
         assert_eq!(content(&log), expected);

@@ -668,7 +668,11 @@ fn frame() -> impl Strategy<Value = Value> {
         record["eventType"] = kind.into();
         record["sourceIPAddress"] = ip.into();
         record["awsRegion"] = "us-west-2".into();
-        record["eventID"] = format!("{id:016x}").into();
+        record["eventID"] = if id % 4 == 0 {
+            format!("{id:016x}").into()
+        } else {
+            format!("{:08x}-0000-4000-8000-0123456789ab", id as u32).into()
+        };
         record["requestID"] = format!("{:016X}", id.rotate_left(17)).into();
         record
     })

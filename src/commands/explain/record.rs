@@ -11,7 +11,7 @@ use crate::pipeline::process::LOG_OBJECT_BYTES_MAX;
 use crate::trail::access_log::AccessLog;
 use crate::trail::inflate::{InflateLimits, Inflater, sha256};
 use crate::trail::key::{KeyClass, classify};
-use crate::trail::log::{Content, Cut, LogReader, Origin};
+use crate::trail::log::{Content, LogReader, Origin};
 use anyhow::Context as _;
 use std::path::Path;
 use url::Url;
@@ -84,14 +84,10 @@ fn original(row: &Cells, object: Option<&Cells>) -> Result<Record, String> {
         source_uri: uri,
         account_id: account_id.as_deref(),
     };
-    let mut reader = LogReader::default();
-    let log = [Cut::Coarse, Cut::ByRecord]
-        .into_iter()
-        .find_map(|cut| match reader.read(&mut raw.clone(), origin, cut) {
-            Content::Log(log) => Some(log.accesses),
-            _ => None,
-        })
-        .ok_or("the object is no CloudTrail log")?;
+    let Content::Log(log) = LogReader::default().read(&raw, origin) else {
+        return Err("the object is no CloudTrail log".to_owned());
+    };
+    let log = log.accesses;
     let place = (0..log.len())
         .find(|&place| log.source_index(place).map(i64::from) == Some(index))
         .ok_or("the object has no S3 event at that place")?;
