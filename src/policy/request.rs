@@ -45,15 +45,15 @@ pub fn session_age_span(access: &AccessEvent<'_>) -> TimeSpan {
         return TimeSpan::ALWAYS;
     };
     let after = |hours: i64| {
-        let age = hours.saturating_mul(HOUR_MICROS);
-        issued_at.0.saturating_add(age)
+        let age = hours.checked_mul(HOUR_MICROS)?;
+        issued_at.0.checked_add(age)
     };
+    let hours = i64::from(hours);
     TimeSpan {
-        from: match hours {
-            0 => UtcMicros::MIN,
-            _ => UtcMicros(after(hours.into())),
-        },
-        until: UtcMicros(after(i64::from(hours) + 1).saturating_sub(1)),
+        from: after(hours)
+            .filter(|_| hours > 0)
+            .map_or(UtcMicros::MIN, UtcMicros),
+        until: after(hours + 1).map_or(UtcMicros::MAX, |end| UtcMicros(end.saturating_sub(1))),
     }
 }
 
