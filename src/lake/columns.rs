@@ -46,10 +46,12 @@ pub enum Part {
     Principal,
     Client,
     Target,
+    /// What was asked for, how, and how AWS answered.
+    Request,
     /// Who it was, as far as that was worked out.
     Attribution,
-    /// All that the decision rests on.
-    Decision,
+    Dataset,
+    Judgement,
 }
 
 /// One column of a table whose rows are of type `R`.

@@ -6,7 +6,7 @@
 //! top: the STS event that issued the credential, and how sure that link is.
 
 use super::columns::{Column, Part, Values, column, shared};
-use crate::model::{AccessEvent, AccessPath, Credential, Dataset, UtcMicros, Verdict, Violation};
+use crate::model::{AccessEvent, AccessPath, Credential, UtcMicros, Verdict, Violation};
 
 /// Version of the attribution algorithm that a provisional row carries.
 pub const ATTRIBUTION_VERSION: i32 = 1;
@@ -24,7 +24,7 @@ pub struct DecidedAccess<'a> {
     pub access: AccessEvent<'a>,
     pub credential: Credential,
     pub attribution: &'a crate::model::Attribution,
-    pub dataset: Option<&'a Dataset>,
+    pub dataset: Option<&'a crate::model::Dataset>,
     pub verdict: Verdict,
     pub violations: &'a [Violation],
     pub policy_version: &'a str,
@@ -39,24 +39,22 @@ pub struct DecidedAccess<'a> {
 /// INVARIANT (part): a column's value is a function of its part alone; the files
 /// rest on it, for they take the value once for each distinct part.
 pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
-    use Part::{Attribution, Batch, Client, Decision, Principal, Row, Source, Target};
+    use Part::{
+        Attribution, Batch, Client, Dataset, Judgement, Principal, Request, Row, Source, Target,
+    };
     use Values::{Bool, Int32, Int64, Structs, Text, Texts, Time};
     vec![
         // Event.
         shared(Row, "event_id", Text(|r| Some(r.access.event_id))),
         shared(Row, "event_time", Time(|r| Some(r.access.event_time))),
+        shared(Request, "event_name", Text(|r| filled(r.access.event_name))),
         shared(
-            Decision,
-            "event_name",
-            Text(|r| filled(r.access.event_name)),
-        ),
-        shared(
-            Decision,
+            Request,
             "operation",
             Text(|r| Some(r.access.operation.as_str())),
         ),
         shared(
-            Decision,
+            Request,
             "outcome",
             Text(|r| Some(r.access.outcome.as_str())),
         ),
@@ -83,8 +81,8 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
         shared(Row, "copy_source", Text(|r| r.access.copy_source)),
         shared(Row, "bytes_in", Int64(|r| r.access.bytes_in)),
         shared(Row, "bytes_out", Int64(|r| r.access.bytes_out)),
-        shared(Decision, "sse", Text(|r| r.access.sse)),
-        shared(Decision, "kms_key_arn", Text(|r| r.access.kms_key_arn)),
+        shared(Request, "sse", Text(|r| r.access.sse)),
+        shared(Request, "kms_key_arn", Text(|r| r.access.kms_key_arn)),
         shared(
             Client,
             "source_ip",
@@ -110,7 +108,7 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
             "auth_method",
             Text(|r| r.access.client.auth_method.as_deref()),
         ),
-        shared(Decision, "presigned", Bool(|r| Some(r.access.presigned))),
+        shared(Request, "presigned", Bool(|r| Some(r.access.presigned))),
         shared(Row, "request_id", Text(|r| r.access.request_id)),
         shared(Row, "shared_event_id", Text(|r| r.access.shared_event_id)),
         // Principal as AWS saw it.
@@ -305,18 +303,18 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
         ),
         // Dataset.
         shared(
-            Decision,
+            Dataset,
             "dataset",
             Text(|r| r.dataset.map(|dataset| dataset.name.as_str())),
         ),
         shared(
-            Decision,
+            Dataset,
             "sensitivity",
             Text(|r| r.dataset.and_then(|d| d.sensitivity.as_deref())),
         ),
         // Verdict.
         shared(
-            Decision,
+            Judgement,
             "violations",
             Structs(&["rule", "severity", "control", "reason"], |r, each| {
                 for v in r.violations {

@@ -324,7 +324,7 @@ impl ShardRows<'_> {
 }
 
 impl<'e> SharedRows<DecidedAccess<'e>> for ShardRows<'e> {
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.rows.len()
     }
 

@@ -54,6 +54,16 @@ struct WhoKey {
     presigned: bool,
 }
 
+/// What was asked for and how AWS answered, by the numbers of the names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct RequestKey {
+    event_name: u32,
+    sse: u32,
+    kms_key_arn: u32,
+    outcome: Outcome,
+    presigned: bool,
+}
+
 /// What a judgement depends on, beside what the policy reads of single events.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct MayKey {
@@ -78,10 +88,11 @@ pub struct Decider {
     names: FastSet<String>,
     read: FastSet<[Option<String>; 5]>,
     attributions: FastSet<Arc<Attribution>>,
+    requests: FastSet<RequestKey>,
     may: FastMap<MayKey, u32>,
     decisions: Vec<Decision>,
     /// Judgements by what the policy can see of the access.
-    judgements: FastMap<Vec<u8>, Arc<Judgement>>,
+    judgements: FastMap<Vec<u8>, (u32, Arc<Judgement>)>,
     /// What it sees of the access at hand; kept for its memory.
     visible: Vec<u8>,
 }
@@ -151,6 +162,8 @@ pub struct BatchDecider<'d> {
     decider: &'d mut Decider,
     index: &'d IdentityIndex,
     who: FastMap<WhoKey, Vec<(TimeSpan, u32)>>,
+    /// Decisions of the log at hand; kept for its memory.
+    of_log: FastMap<LogKey, (TimeSpan, u32)>,
 }
 
 impl Decider {
@@ -163,6 +176,7 @@ impl Decider {
             names: FastSet::default(),
             read: FastSet::default(),
             attributions: FastSet::default(),
+            requests: FastSet::default(),
             may: FastMap::default(),
             decisions: Vec::new(),
             judgements: FastMap::default(),
@@ -200,6 +214,7 @@ impl Decider {
             decider: self,
             index,
             who: FastMap::default(),
+            of_log: FastMap::default(),
         }
     }
 }
@@ -209,42 +224,45 @@ impl BatchDecider<'_> {
     /// and the number of its decision.
     pub fn decide(&mut self, log: &AccessLog, mut show: impl FnMut(usize, u32)) {
         let numbers = Numbers::of(log, self.decider);
-        let mut known: FastMap<LogKey, (TimeSpan, u32)> = FastMap::default();
+        self.of_log.clear();
         for place in 0..log.len() {
-            let (Some(access), Some(groups)) = (log.get(place), log.groups(place)) else {
+            let (Some(groups), Some(at), Some((presigned, outcome))) =
+                (log.groups(place), log.event_time(place), log.how(place))
+            else {
                 continue;
             };
             let key = LogKey {
                 groups,
-                presigned: access.presigned,
-                outcome: access.outcome,
-                dataset: self.dataset(&access, groups, &numbers),
+                presigned,
+                outcome,
+                dataset: self.dataset(log, place, groups, &numbers),
             };
-            let decided = known.get(&key);
-            if let Some((span, decision)) = decided
-                && span.contains(access.event_time)
+            if let Some((span, decision)) = self.of_log.get(&key)
+                && span.contains(at)
             {
                 show(place, *decision);
-                continue;
+            } else if let Some(access) = log.get(place) {
+                let (decision, span) = self.decide_one(&access, key, &numbers);
+                if let Some(span) = span {
+                    self.of_log.insert(key, (span, decision));
+                }
+                show(place, decision);
             }
-            let (decision, span) = self.decide_one(&access, key, &numbers);
-            if let Some(span) = span {
-                known.insert(key, (span, decision));
-            }
-            show(place, decision);
         }
     }
 
     fn dataset(
         &self,
-        access: &AccessEvent<'_>,
+        log: &AccessLog,
+        place: usize,
         groups: GroupIds,
         numbers: &Numbers,
     ) -> Option<u32> {
-        let has_datasets = numbers.have_datasets.get(groups.target as usize);
-        if has_datasets == Some(&false) {
+        // A group that is not numbered is looked up like one with datasets.
+        if numbers.have_datasets.get(groups.target as usize) == Some(&false) {
             return None;
         }
+        let access = log.get(place)?;
         let location = access.object_key.or(access.list_prefix);
         let bucket = access.target.bucket.as_deref();
         self.decider.policy.dataset_of(bucket, location)
@@ -335,16 +353,24 @@ impl BatchDecider<'_> {
         let credential = credential(access.principal);
         let (policy, visible) = (&decider.policy, &mut decider.visible);
         policy.visible(access, &attribution, credential, key.dataset, visible);
-        let judgement = match decider.judgements.get(visible.as_slice()) {
+        let (judgement_number, judgement) = match decider.judgements.get(visible.as_slice()) {
             Some(judgement) => judgement.clone(),
             None => {
                 let judgement = policy.judge(access, &attribution, credential, key.dataset);
-                let judgement = Arc::new(judgement);
+                let number = u32::try_from(decider.judgements.len()).unwrap_or(NONE);
+                let judgement = (number, Arc::new(judgement));
                 decider
                     .judgements
                     .insert(visible.clone(), judgement.clone());
                 judgement
             }
+        };
+        let request = RequestKey {
+            event_name: key.event_name,
+            sse: key.sse,
+            kms_key_arn: key.kms_key_arn,
+            outcome: key.outcome,
+            presigned: key.who.presigned,
         };
         decider.decisions.push(Decision {
             parts: Parts {
@@ -352,6 +378,9 @@ impl BatchDecider<'_> {
                 client: key.who.client,
                 target: key.who.target,
                 attribution: key.attribution,
+                request: number(&mut decider.requests, &request),
+                dataset: key.dataset.unwrap_or(NONE),
+                judgement: judgement_number,
             },
             credential,
             attribution,

@@ -1,28 +1,17 @@
-//! Which rows of a file share what: keys of the rows, and parts of the keys.
+//! Which rows of a file share what: decisions and sources, and parts of decisions.
 //!
 //! Numbers are given anew, in the order of the rows, so that they are dense and
 //! so that dictionaries come out in the order of the rows as well.
 
-use super::SharedRows;
+use super::{Parts, SharedRows};
 use crate::lake::columns::Part;
 use hashbrown::HashMap;
-use std::borrow::Cow;
 
-/// What a row's number stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Key {
-    Decision,
-    Source,
-    /// Every row is its own.
-    Row,
-}
-
-/// The distinct values of a part, or of a key itself.
+/// The distinct values of a part.
 pub struct Shared {
-    pub key: Key,
-    /// The number of the part for each number of the key.
-    pub of_key: Vec<u32>,
-    /// For each number of the part, a row that has it.
+    /// The number of the part for each row.
+    pub of_row: Vec<u32>,
+    /// For each number, a row that has it.
     pub rows: Vec<usize>,
 }
 
@@ -81,63 +70,49 @@ impl Keys {
         keys
     }
 
-    fn shared(&self, key: Key, part: impl Fn(u32) -> u32) -> Shared {
+    fn shared(&self, part: impl Fn(u32) -> u32) -> Shared {
         let mut dense = Dense::default();
-        let mut shared = Shared {
-            key,
-            of_key: Vec::with_capacity(self.rows.len()),
-            rows: Vec::new(),
-        };
+        let (mut of_key, mut rows) = (Vec::with_capacity(self.rows.len()), Vec::new());
         for (known_as, row) in self.known_as.iter().zip(&self.rows) {
             let (number, new) = dense.number(part(*known_as));
-            shared.of_key.push(number);
+            of_key.push(number);
             if new {
-                shared.rows.push(*row);
+                rows.push(*row);
             }
         }
-        shared
+        let look_up = |key: &u32| of_key.get(*key as usize).copied().unwrap_or_default();
+        Shared {
+            of_row: self.of_row.iter().map(look_up).collect(),
+            rows,
+        }
     }
 }
 
 impl Index {
     pub fn of<R>(rows: &impl SharedRows<R>) -> Index {
         Index {
-            decisions: Keys::of(rows.len(), |place| rows.decision(place)),
-            sources: Keys::of(rows.len(), |place| rows.source(place)),
-        }
-    }
-
-    /// The number of each row's key.
-    pub fn of_row(&self, key: Key) -> Cow<'_, [u32]> {
-        match key {
-            Key::Decision => Cow::Borrowed(&self.decisions.of_row),
-            Key::Source => Cow::Borrowed(&self.sources.of_row),
-            Key::Row => (0..).take(self.decisions.of_row.len()).collect(),
+            decisions: Keys::of(rows.count(), |place| rows.decision(place)),
+            sources: Keys::of(rows.count(), |place| rows.source(place)),
         }
     }
 
     pub fn shared<R>(&self, part: Part, rows: &impl SharedRows<R>) -> Shared {
-        let of_decision = |part: fn(super::Parts) -> u32| {
-            self.decisions
-                .shared(Key::Decision, |decision| part(rows.parts(decision)))
-        };
+        let of_decision =
+            |part: fn(Parts) -> u32| self.decisions.shared(|decision| part(rows.parts(decision)));
         match part {
             Part::Principal => of_decision(|parts| parts.principal),
             Part::Client => of_decision(|parts| parts.client),
             Part::Target => of_decision(|parts| parts.target),
+            Part::Request => of_decision(|parts| parts.request),
             Part::Attribution => of_decision(|parts| parts.attribution),
+            Part::Dataset => of_decision(|parts| parts.dataset),
+            Part::Judgement => of_decision(|parts| parts.judgement),
             Part::Batch => of_decision(|_| 0),
-            Part::Decision => self.decisions.shared(Key::Decision, |decision| decision),
-            Part::Source => self.sources.shared(Key::Source, |source| source),
-            Part::Row => {
-                let of_key = self.of_row(Key::Row).into_owned();
-                let rows = (0..of_key.len()).collect();
-                Shared {
-                    key: Key::Row,
-                    of_key,
-                    rows,
-                }
-            }
+            Part::Source => self.sources.shared(|source| source),
+            Part::Row => Shared {
+                of_row: (0..).take(rows.count()).collect(),
+                rows: (0..rows.count()).collect(),
+            },
         }
     }
 }

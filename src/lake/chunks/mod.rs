@@ -2,7 +2,8 @@
 //!
 //! Most columns of an access follow from what was decided about it, and an hour
 //! of a trail holds thousands of decisions, not millions. So the values of a
-//! column are taken once for each distinct [`Part`], and a row costs a number.
+//! column are taken once for each distinct [`Part`] of the file's rows, and a row
+//! costs a number.
 //! [`index`] finds the parts, [`parts`] writes their columns, [`rows`] those that
 //! are each row's own; [`hybrid`], [`dictionary`] and [`values`] are the
 //! encodings, [`pages`] the file. Everything else (headers, footer, schema) is
@@ -37,7 +38,7 @@ use std::sync::Arc;
 
 /// Rows read at a time: they stay in the CPU's nearer caches while each of the
 /// rows' own columns takes its values.
-const BLOCK_ROWS: usize = 256;
+const BLOCK_ROWS: usize = 64;
 
 /// What decisions have in common, by the numbers that the decider gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,14 +46,17 @@ pub struct Parts {
     pub principal: u32,
     pub client: u32,
     pub target: u32,
+    pub request: u32,
     pub attribution: u32,
+    pub dataset: u32,
+    pub judgement: u32,
 }
 
 /// The rows of a file, and what they have in common. Equal numbers mean that
 /// columns of that [`Part`] have equal values.
 pub trait SharedRows<R> {
-    fn len(&self) -> usize;
-    /// The row at that place; there is one at each below `len`.
+    fn count(&self) -> usize;
+    /// The row at that place; there is one at each below `count`.
     fn row(&self, place: usize) -> Option<R>;
     /// The number of the row's decision.
     fn decision(&self, place: usize) -> u32;
@@ -75,7 +79,7 @@ pub fn encode<R>(
     add_encoded_arrow_schema_to_metadata(writer.schema(), &mut properties);
     let mut file =
         SerializedFileWriter::new(Vec::new(), schema.root_schema_ptr(), Arc::new(properties))?;
-    if rows.len() > 0 {
+    if rows.count() > 0 {
         let mut press = Press::new()?;
         let mut encoder = Encoder::of(columns, writer.properties(), rows);
         encoder.take_own(rows, &mut press)?;
@@ -90,13 +94,12 @@ pub fn encode<R>(
 /// A column on its way into the file.
 enum Encoding<'c, R> {
     /// Of the rows' own values.
-    Own(RowColumn<'c, R>),
+    Own(Box<RowColumn<'c, R>>),
     OfPart(PartColumn<'c, R>),
 }
 
 struct Encoder<'c, R> {
     columns: Vec<Encoding<'c, R>>,
-    index: Index,
     shared: BTreeMap<Part, Shared>,
 }
 
@@ -116,7 +119,7 @@ impl<'c, R> Encoder<'c, R> {
                 .then(|| RowColumn::new(column, repeats, ranged))
                 .flatten();
             encodings.push(match own {
-                Some(own) => Encoding::Own(own),
+                Some(own) => Encoding::Own(Box::new(own)),
                 None => {
                     shared
                         .entry(column.part)
@@ -127,7 +130,6 @@ impl<'c, R> Encoder<'c, R> {
         }
         Encoder {
             columns: encodings,
-            index,
             shared,
         }
     }
@@ -135,7 +137,7 @@ impl<'c, R> Encoder<'c, R> {
     /// Takes the rows' own values.
     fn take_own(&mut self, rows: &impl SharedRows<R>, press: &mut Press) -> Result<()> {
         let mut block = Vec::with_capacity(BLOCK_ROWS);
-        let mut places = 0..rows.len();
+        let mut places = 0..rows.count();
         loop {
             block.clear();
             for place in places.by_ref().take(BLOCK_ROWS) {
@@ -183,8 +185,7 @@ impl<'c, R> Encoder<'c, R> {
                     let Some(shared) = self.shared.get(&column.part()) else {
                         continue;
                     };
-                    let of_row = self.index.of_row(shared.key);
-                    column.chunks(shared, &of_row, leaves, &mut cache, press)?
+                    column.chunks(shared, leaves, &mut cache, press)?
                 }
             };
             for chunk in chunks {

@@ -20,7 +20,7 @@ use parquet::schema::types::ColumnDescPtr;
 pub const PAGE_ROWS: usize = 32 * 1024;
 
 /// Bytes of a page from which on it is complete, before compression.
-pub const PAGE_BYTES: usize = 1024 * 1024;
+pub const PAGE_BYTES: usize = 256 * 1024;
 
 /// A chunk of fewer bytes is not compressed: a reader, too, is faster without.
 const COMPRESSED_FROM: usize = 96;

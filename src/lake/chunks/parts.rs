@@ -7,7 +7,7 @@
 
 use super::dictionary::Dictionary;
 use super::hybrid::{encode, pack, run, width_of};
-use super::index::{Key, Shared};
+use super::index::Shared;
 use super::pages::{Body, Chunk, DataPage, DictionaryPage, PAGE_BYTES, PAGE_ROWS, Press};
 use super::values::{Physical, single};
 use crate::lake::columns::{Column, Part, Values};
@@ -20,8 +20,8 @@ use parquet::schema::types::ColumnDescPtr;
 const NULL: u32 = u32::MAX;
 
 /// Pages of a column of single values, by what they are made of: the numbers of
-/// the values for each key, and whether those are bits.
-type PagesByNumbers = HashMap<(Key, bool, Vec<u32>), Vec<DataPage>, foldhash::fast::FixedState>;
+/// the values for each part, and whether those are bits.
+type PagesByNumbers = HashMap<(Part, bool, Vec<u32>), Vec<DataPage>, foldhash::fast::FixedState>;
 
 /// What columns of one file share.
 #[derive(Default)]
@@ -134,25 +134,24 @@ impl<'c, R> PartColumn<'c, R> {
 
     /// The chunks of its leaves; `descriptions` are theirs.
     pub fn chunks(
-        self,
+        mut self,
         shared: &Shared,
-        of_row: &[u32],
         descriptions: &[ColumnDescPtr],
         cache: &mut PageCache,
         press: &mut Press,
     ) -> Result<Vec<Chunk>> {
         let mut chunks = Vec::with_capacity(self.leaves.len());
-        for (leaf, description) in self.leaves.iter().zip(descriptions) {
+        let part = self.part();
+        for (leaf, description) in self.leaves.iter_mut().zip(descriptions) {
             let pages = match &self.ends {
-                None => cache.pages(leaf, shared, of_row, press)?,
+                None => cache.pages(leaf, part, &shared.of_row, press)?,
                 Some(ends) => {
                     let lists = Lists {
                         leaf,
                         ends,
-                        shared,
                         greatest: level(description.max_def_level()),
                     };
-                    lists.pages(of_row, cache, press)?
+                    lists.pages(&shared.of_row, cache, press)?
                 }
             };
             chunks.push(Chunk {
@@ -184,15 +183,13 @@ pub fn levels(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 impl PageCache {
     fn pages(
         &mut self,
-        leaf: &Leaf,
-        shared: &Shared,
+        leaf: &mut Leaf,
+        part: Part,
         of_row: &[u32],
         press: &mut Press,
     ) -> Result<Vec<DataPage>> {
-        let of_part = |part: &u32| leaf.items.get(*part as usize).copied().unwrap_or(NULL);
-        let of_key: Vec<u32> = shared.of_key.iter().map(of_part).collect();
         let bits = leaf.physical == Physical::Bool;
-        let key = (shared.key, bits, of_key);
+        let key = (part, bits, std::mem::take(&mut leaf.items));
         if let Some(pages) = self.pages.get(&key) {
             return Ok(pages.clone());
         }
@@ -211,7 +208,7 @@ impl PageCache {
     }
 
     /// Writes one page of single values.
-    fn page(&mut self, rows: &[u32], of_key: &[u32], leaf: &Leaf) {
+    fn page(&mut self, rows: &[u32], of_part: &[u32], leaf: &Leaf) {
         let PageCache {
             raw,
             levels: defined,
@@ -220,8 +217,8 @@ impl PageCache {
         } = self;
         raw.clear();
         numbers.clear();
-        let first = of_key.first().copied().unwrap_or(NULL);
-        if of_key.iter().all(|number| *number == first) {
+        let first = of_part.first().copied().unwrap_or(NULL);
+        if of_part.iter().all(|number| *number == first) {
             let is_defined = u32::from(first != NULL);
             levels(raw, |out| run(is_defined, rows.len(), 1, out));
             if first == NULL {
@@ -237,9 +234,9 @@ impl PageCache {
             }
             return;
         }
-        let look_up = |key: &u32| of_key.get(*key as usize).copied().unwrap_or(NULL);
+        let look_up = |part: &u32| of_part.get(*part as usize).copied().unwrap_or(NULL);
         numbers.extend(rows.iter().map(look_up));
-        if of_key.contains(&NULL) {
+        if of_part.contains(&NULL) {
             defined.clear();
             defined.extend(numbers.iter().map(|number| u32::from(*number != NULL)));
             levels(raw, |out| encode(defined, 1, out));
@@ -263,7 +260,6 @@ impl PageCache {
 struct Lists<'l> {
     leaf: &'l Leaf,
     ends: &'l [usize],
-    shared: &'l Shared,
     /// The definition level of a value; a NULL in a list is one below it.
     greatest: u32,
 }
@@ -292,8 +288,8 @@ impl Lists<'_> {
             numbers.clear();
             repeated.clear();
             let mut rows = 0;
-            for key in rest.iter().take(PAGE_ROWS) {
-                let items = self.items(*key);
+            for part in rest.iter().take(PAGE_ROWS) {
+                let items = self.items(*part);
                 if items.is_empty() {
                     repeated.push(0);
                     defined.push(EMPTY);
@@ -330,15 +326,11 @@ impl Lists<'_> {
         Ok(pages)
     }
 
-    /// The numbers of the items of a key's list.
-    fn items(&self, key: u32) -> &[u32] {
-        let part = self
-            .shared
-            .of_key
-            .get(key as usize)
-            .map(|part| *part as usize);
-        let end = part.and_then(|part| self.ends.get(part));
-        let start = part.and_then(|part| self.ends.get(part.checked_sub(1)?));
+    /// The numbers of the items of a part's list.
+    fn items(&self, part: u32) -> &[u32] {
+        let part = part as usize;
+        let end = self.ends.get(part);
+        let start = part.checked_sub(1).and_then(|before| self.ends.get(before));
         end.and_then(|end| self.leaf.items.get(start.copied().unwrap_or(0)..*end))
             .unwrap_or_default()
     }

@@ -25,7 +25,7 @@ struct Given<R> {
 }
 
 impl<R: Clone> SharedRows<R> for Given<R> {
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.rows.len()
     }
     fn row(&self, place: usize) -> Option<R> {
@@ -191,10 +191,14 @@ impl World {
             .collect();
         let faultless = dice.roll(2) == 0;
         let decisions: Vec<Decided> = (0..each(&mut dice) * 3)
-            .map(|_| {
+            .map(|number| {
                 let (principal, _) = dice.pick(&principals);
+                let dataset = (dice.roll(3) > 0).then(|| dice.pick(&datasets).0);
                 Decided {
                     parts: Parts {
+                        dataset: dataset.unwrap_or(u32::MAX),
+                        request: u32::try_from(number).unwrap(),
+                        judgement: u32::try_from(number).unwrap(),
                         principal,
                         client: dice.pick(&clients).0,
                         target: dice.pick(&targets).0,
@@ -208,7 +212,7 @@ impl World {
                     sse: dice.maybe("SSE", 2),
                     kms_key_arn: dice.maybe("arn:aws:kms", distinct),
                     presigned: dice.roll(3) == 0,
-                    dataset: (dice.roll(3) > 0).then(|| dice.pick(&datasets).0),
+                    dataset,
                     violations: match faultless {
                         true => Vec::new(),
                         false => violations(&mut dice),
@@ -384,7 +388,6 @@ fn attribution(dice: &mut Dice, distinct: u64) -> Attribution {
         methods: (0..dice.roll(4)).map(|_| *dice.pick(&METHODS).1).collect(),
         evidence: dice.list("evidence", distinct * 9),
         unattributed_reason: (dice.roll(2) == 0).then_some(UnattributedReason::NoSts),
-        ..Attribution::default()
     }
 }
 
@@ -449,13 +452,23 @@ fn a_file_of_no_rows_is_a_file() {
     check_world(&World::random(1, 0, 3, 3));
 }
 
+/// Decisions that differ in their judgements.
+fn odd_parts(decisions: u32) -> Vec<Parts> {
+    let parts = |judgement| Parts {
+        judgement,
+        ..Parts::default()
+    };
+    (0..decisions).map(parts).collect()
+}
+
 /// A row for the kinds of columns that accesses do not have.
 #[derive(Clone)]
 struct Odd(u32);
 
 #[test]
 fn every_kind_of_column_reads_back_whatever_its_part() {
-    let values: [(&'static str, fn() -> Values<Odd>); 9] = [
+    type Named = (&'static str, fn() -> Values<Odd>);
+    let values: [Named; 9] = [
         ("text", || {
             Values::Text(|r| ["a", "", "c"].get(r.0 as usize % 4).copied())
         }),
@@ -482,7 +495,7 @@ fn every_kind_of_column_reads_back_whatever_its_part() {
             })
         }),
     ];
-    for part in [Part::Row, Part::Decision, Part::Source] {
+    for part in [Part::Row, Part::Judgement, Part::Source] {
         let columns: Vec<Column<Odd>> = values
             .iter()
             .map(|(name, values)| shared(part, name, values()))
@@ -493,7 +506,7 @@ fn every_kind_of_column_reads_back_whatever_its_part() {
                 rows: numbers.iter().copied().map(Odd).collect(),
                 decisions: numbers.clone(),
                 sources: numbers,
-                parts: vec![Parts::default(); 61],
+                parts: odd_parts(61),
             };
             let ranged: &[&str] = match part {
                 Part::Row => &["time", "int64"],
@@ -515,7 +528,7 @@ fn a_dictionary_that_grows_too_large_is_left() {
         rows: numbers.iter().copied().map(Odd).collect(),
         decisions: numbers.clone(),
         sources: numbers,
-        parts: vec![Parts::default(); 10_000],
+        parts: odd_parts(10_000),
     };
     check(&columns, &given, &[], &[]);
 }
@@ -548,14 +561,16 @@ fn a_column_follows_from_its_part_alone() {
     assert_eq!(constant, BTreeSet::from(["attribution_version", "settled"]));
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 9] = [
     Part::Source,
     Part::Batch,
     Part::Principal,
     Part::Client,
     Part::Target,
+    Part::Request,
     Part::Attribution,
-    Part::Decision,
+    Part::Dataset,
+    Part::Judgement,
 ];
 
 fn columns_of_part(part: Part) -> impl Iterator<Item = &'static str> {
@@ -580,29 +595,18 @@ fn mixed<'a>(one: &DecidedAccess<'a>, other: DecidedAccess<'a>, part: Part) -> D
         Part::Client => mixed.access.client = access.client,
         Part::Target => mixed.access.target = access.target,
         Part::Attribution => mixed.attribution = one.attribution,
-        Part::Decision => {
-            mixed = DecidedAccess {
-                access: AccessEvent {
-                    event_id: other.access.event_id,
-                    event_time: other.access.event_time,
-                    error_code: other.access.error_code,
-                    error_message: other.access.error_message,
-                    object_key: other.access.object_key,
-                    list_prefix: other.access.list_prefix,
-                    version_id: other.access.version_id,
-                    copy_source: other.access.copy_source,
-                    bytes_in: other.access.bytes_in,
-                    bytes_out: other.access.bytes_out,
-                    request_id: other.access.request_id,
-                    shared_event_id: other.access.shared_event_id,
-                    ..one.access
-                },
-                policy_version: other.policy_version,
-                source: other.source,
-                source_index: other.source_index,
-                decided_at: other.decided_at,
-                ..*one
-            };
+        Part::Dataset => mixed.dataset = one.dataset,
+        Part::Judgement => {
+            mixed.verdict = one.verdict;
+            mixed.violations = one.violations;
+        }
+        Part::Request => {
+            mixed.access.event_name = access.event_name;
+            mixed.access.operation = access.operation;
+            mixed.access.outcome = access.outcome;
+            mixed.access.sse = access.sse;
+            mixed.access.kms_key_arn = access.kms_key_arn;
+            mixed.access.presigned = access.presigned;
         }
     }
     mixed

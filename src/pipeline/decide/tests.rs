@@ -150,23 +150,40 @@ fn check(policy: Arc<Policy>, sessions: &[Value], logs: [&[Shape]; 2]) {
             assert_eq!(decision.dataset, dataset, "{access:?}");
             assert_eq!(decision.judgement.verdict, judgement.verdict, "{access:?}");
             assert_eq!(decision.judgement.violations, judgement.violations);
-            // Whatever else a file takes from the decision alone.
-            let told = format!(
-                "{:?}",
-                (
-                    access.principal,
-                    access.client,
-                    access.target,
-                    access.event_name,
-                    access.operation,
-                    access.outcome,
-                    access.sse,
-                    access.kms_key_arn,
-                    access.presigned,
-                )
+            // What a file takes from the parts of the decision alone.
+            let Parts {
+                principal,
+                client,
+                target,
+                request,
+                attribution,
+                dataset,
+                judgement,
+            } = decision.parts;
+            let asked = (
+                (access.event_name, access.operation, access.outcome),
+                (access.sse, access.kms_key_arn, access.presigned),
             );
-            let known = parts.entry(number).or_insert_with(|| told.clone());
-            assert_eq!(*known, told);
+            for (part, number, told) in [
+                ("principal", principal, format!("{:?}", access.principal)),
+                ("client", client, format!("{:?}", access.client)),
+                ("target", target, format!("{:?}", access.target)),
+                ("request", request, format!("{asked:?}")),
+                (
+                    "attribution",
+                    attribution,
+                    format!("{:?}", decision.attribution),
+                ),
+                ("dataset", dataset, format!("{:?}", decision.dataset)),
+                (
+                    "judgement",
+                    judgement,
+                    format!("{:?}", decision.judgement.violations),
+                ),
+            ] {
+                let known = parts.entry((part, number)).or_insert_with(|| told.clone());
+                assert_eq!(*known, told, "{part}");
+            }
         }
         index = index.with(read(sessions).sts_sessions, Vec::new());
     }
