@@ -34,15 +34,41 @@ pub enum Values<R> {
     Structs(&'static [&'static str], EachStruct<R>),
 }
 
+/// What the value of a column follows from: rows of one batch that have the part
+/// in common have the value in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Nothing shared: the row itself.
+    Row,
+    /// The object it was read from.
+    Source,
+    Batch,
+    Principal,
+    Client,
+    Target,
+    /// What was asked for, how, and how AWS answered.
+    Request,
+    /// Who it was, as far as that was worked out.
+    Attribution,
+    Dataset,
+    Judgement,
+}
+
 /// One column of a table whose rows are of type `R`.
 pub struct Column<R> {
     pub name: &'static str,
+    pub part: Part,
     pub values: Values<R>,
 }
 
 /// Abbreviates a column in the tables' lists.
 pub fn column<R>(name: &'static str, values: Values<R>) -> Column<R> {
-    Column { name, values }
+    shared(Part::Row, name, values)
+}
+
+/// A column whose value follows from a part of the row.
+pub fn shared<R>(part: Part, name: &'static str, values: Values<R>) -> Column<R> {
+    Column { name, part, values }
 }
 
 impl<R> Column<R> {

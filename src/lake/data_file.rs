@@ -59,6 +59,14 @@ impl FileWriter {
         }
     }
 
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    pub fn properties(&self) -> &WriterProperties {
+        &self.properties
+    }
+
     /// Encodes the rows that `fill` gives, block by block, until it gives none.
     ///
     /// # Errors

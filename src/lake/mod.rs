@@ -1,11 +1,12 @@
 //! The lake: Delta tables, written exactly once, read with SQL. Layer 3.
 //!
 //! [`columns`] makes schema and rows from one list; [`s3_access`] and
-//! [`fact_tables`] are those lists; [`data_file`] encodes Parquet; [`delta`] is
-//! one table; [`store`] is the lake: what is committed together and how an
+//! [`fact_tables`] are those lists; [`data_file`] encodes Parquet, [`chunks`] does
+//! so for rows that have much in common; [`delta`] is one table; [`store`] is the lake: what is committed together and how an
 //! interrupted commit is completed; [`ledger`] knows what is committed already;
 //! [`facts`] reads identity facts back; [`sql`] answers queries.
 
+pub mod chunks;
 pub mod columns;
 pub mod data_file;
 pub mod delta;

@@ -5,10 +5,8 @@
 //! the public contract; `session_event_id` and `session_confidence` come on
 //! top: the STS event that issued the credential, and how sure that link is.
 
-use super::columns::{Column, Values, column};
-use crate::model::{
-    AccessEvent, AccessPath, Attribution, Credential, Dataset, UtcMicros, Verdict, Violation,
-};
+use super::columns::{Column, Part, Values, column, shared};
+use crate::model::{AccessEvent, AccessPath, Credential, UtcMicros, Verdict, Violation};
 
 /// Version of the attribution algorithm that a provisional row carries.
 pub const ATTRIBUTION_VERSION: i32 = 1;
@@ -25,8 +23,8 @@ pub struct RowSource {
 pub struct DecidedAccess<'a> {
     pub access: AccessEvent<'a>,
     pub credential: Credential,
-    pub attribution: &'a Attribution,
-    pub dataset: Option<&'a Dataset>,
+    pub attribution: &'a crate::model::Attribution,
+    pub dataset: Option<&'a crate::model::Dataset>,
     pub verdict: Verdict,
     pub violations: &'a [Violation],
     pub policy_version: &'a str,
@@ -37,144 +35,221 @@ pub struct DecidedAccess<'a> {
 
 /// The columns that stand in the data files; the partition columns
 /// ([`partition_columns`]) stand in the Delta log.
+///
+/// INVARIANT (part): a column's value is a function of its part alone; the files
+/// rest on it, for they take the value once for each distinct part.
 pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
+    use Part::{
+        Attribution, Batch, Client, Dataset, Judgement, Principal, Request, Row, Source, Target,
+    };
     use Values::{Bool, Int32, Int64, Structs, Text, Texts, Time};
     vec![
         // Event.
-        column("event_id", Text(|r| Some(r.access.event_id))),
-        column("event_time", Time(|r| Some(r.access.event_time))),
-        column("event_name", Text(|r| filled(r.access.event_name))),
-        column("operation", Text(|r| Some(r.access.operation.as_str()))),
-        column("outcome", Text(|r| Some(r.access.outcome.as_str()))),
-        column("error_code", Text(|r| r.access.error_code)),
-        column("error_message", Text(|r| r.access.error_message)),
-        column(
+        shared(Row, "event_id", Text(|r| Some(r.access.event_id))),
+        shared(Row, "event_time", Time(|r| Some(r.access.event_time))),
+        shared(Request, "event_name", Text(|r| filled(r.access.event_name))),
+        shared(
+            Request,
+            "operation",
+            Text(|r| Some(r.access.operation.as_str())),
+        ),
+        shared(
+            Request,
+            "outcome",
+            Text(|r| Some(r.access.outcome.as_str())),
+        ),
+        shared(Row, "error_code", Text(|r| r.access.error_code)),
+        shared(Row, "error_message", Text(|r| r.access.error_message)),
+        shared(
+            Target,
             "aws_account_id",
             Text(|r| r.access.target.aws_account_id.as_deref()),
         ),
-        column(
+        shared(
+            Target,
             "aws_region",
             Text(|r| r.access.target.aws_region.as_deref()),
         ),
-        column("bucket", Text(|r| r.access.target.bucket.as_deref())),
-        column("object_key", Text(|r| r.access.object_key)),
-        column("list_prefix", Text(|r| r.access.list_prefix)),
-        column("version_id", Text(|r| r.access.version_id)),
-        column("copy_source", Text(|r| r.access.copy_source)),
-        column("bytes_in", Int64(|r| r.access.bytes_in)),
-        column("bytes_out", Int64(|r| r.access.bytes_out)),
-        column("sse", Text(|r| r.access.sse)),
-        column("kms_key_arn", Text(|r| r.access.kms_key_arn)),
-        column("source_ip", Text(|r| r.access.client.source_ip.as_deref())),
-        column(
+        shared(
+            Target,
+            "bucket",
+            Text(|r| r.access.target.bucket.as_deref()),
+        ),
+        shared(Row, "object_key", Text(|r| r.access.object_key)),
+        shared(Row, "list_prefix", Text(|r| r.access.list_prefix)),
+        shared(Row, "version_id", Text(|r| r.access.version_id)),
+        shared(Row, "copy_source", Text(|r| r.access.copy_source)),
+        shared(Row, "bytes_in", Int64(|r| r.access.bytes_in)),
+        shared(Row, "bytes_out", Int64(|r| r.access.bytes_out)),
+        shared(Request, "sse", Text(|r| r.access.sse)),
+        shared(Request, "kms_key_arn", Text(|r| r.access.kms_key_arn)),
+        shared(
+            Client,
+            "source_ip",
+            Text(|r| r.access.client.source_ip.as_deref()),
+        ),
+        shared(
+            Client,
             "user_agent",
             Text(|r| r.access.client.user_agent.as_deref()),
         ),
-        column(
+        shared(
+            Client,
             "vpc_endpoint_id",
             Text(|r| r.access.client.vpc_endpoint_id.as_deref()),
         ),
-        column(
+        shared(
+            Client,
             "tls_version",
             Text(|r| r.access.client.tls.version.as_deref()),
         ),
-        column(
+        shared(
+            Client,
             "auth_method",
             Text(|r| r.access.client.auth_method.as_deref()),
         ),
-        column("presigned", Bool(|r| Some(r.access.presigned))),
-        column("request_id", Text(|r| r.access.request_id)),
-        column("shared_event_id", Text(|r| r.access.shared_event_id)),
+        shared(Request, "presigned", Bool(|r| Some(r.access.presigned))),
+        shared(Row, "request_id", Text(|r| r.access.request_id)),
+        shared(Row, "shared_event_id", Text(|r| r.access.shared_event_id)),
         // Principal as AWS saw it.
-        column(
+        shared(
+            Principal,
             "identity_type",
             Text(|r| r.access.principal.identity_type.as_deref()),
         ),
-        column("principal_arn", Text(|r| r.access.principal.arn.as_deref())),
-        column(
+        shared(
+            Principal,
+            "principal_arn",
+            Text(|r| r.access.principal.arn.as_deref()),
+        ),
+        shared(
+            Principal,
             "principal_account_id",
             Text(|r| r.access.principal.account_id.as_deref()),
         ),
-        column(
+        shared(
+            Principal,
             "access_key_id",
             Text(|r| r.access.principal.access_key_id.as_deref()),
         ),
-        column("credential", Text(|r| Some(r.credential.as_str()))),
-        column(
+        shared(
+            Principal,
+            "credential",
+            Text(|r| Some(r.credential.as_str())),
+        ),
+        shared(
+            Principal,
             "role_arn",
             Text(|r| r.access.principal.session_issuer_arn.as_deref()),
         ),
-        column(
+        shared(
+            Principal,
             "session_name",
             Text(|r| r.access.principal.session_name.as_deref()),
         ),
-        column(
+        shared(
+            Principal,
             "session_issued_at",
             Time(|r| r.access.principal.session_issued_at),
         ),
-        column(
+        shared(
+            Principal,
             "source_identity",
             Text(|r| r.access.principal.source_identity.as_deref()),
         ),
-        column(
+        shared(
+            Attribution,
             "instance_id",
             Text(|r| r.attribution.instance_id.as_deref()),
         ),
-        column(
+        shared(
+            Principal,
             "invoked_by",
             Text(|r| r.access.principal.invoked_by.as_deref()),
         ),
         // Attribution.
-        column(
+        shared(
+            Attribution,
             "access_path",
             Text(|r| Some(AccessPath::as_str(r.attribution.access_path))),
         ),
-        column(
+        shared(
+            Attribution,
             "session_event_id",
             Text(|r| r.attribution.session_event_id.as_deref()),
         ),
-        column(
+        shared(
+            Attribution,
             "session_confidence",
             Text(|r| Some(r.attribution.session_confidence.as_str())),
         ),
-        column(
+        shared(
+            Attribution,
             "workspace_id",
             Text(|r| r.attribution.workspace_id.as_deref()),
         ),
-        column("cluster_id", Text(|r| r.attribution.cluster_id.as_deref())),
-        column("job_id", Text(|r| r.attribution.job_id.as_deref())),
-        column("job_run_id", Text(|r| r.attribution.job_run_id.as_deref())),
-        column("task_key", Text(|r| r.attribution.task_key.as_deref())),
-        column(
+        shared(
+            Attribution,
+            "cluster_id",
+            Text(|r| r.attribution.cluster_id.as_deref()),
+        ),
+        shared(
+            Attribution,
+            "job_id",
+            Text(|r| r.attribution.job_id.as_deref()),
+        ),
+        shared(
+            Attribution,
+            "job_run_id",
+            Text(|r| r.attribution.job_run_id.as_deref()),
+        ),
+        shared(
+            Attribution,
+            "task_key",
+            Text(|r| r.attribution.task_key.as_deref()),
+        ),
+        shared(
+            Attribution,
             "task_run_id",
             Text(|r| r.attribution.task_run_id.as_deref()),
         ),
-        column("principal", Text(|r| r.attribution.principal.as_deref())),
-        column(
+        shared(
+            Attribution,
+            "principal",
+            Text(|r| r.attribution.principal.as_deref()),
+        ),
+        shared(
+            Attribution,
             "principal_kind",
             Text(|r| r.attribution.principal_kind.map(|kind| kind.as_str())),
         ),
-        column(
+        shared(
+            Attribution,
             "workspace_confidence",
             Text(|r| Some(r.attribution.workspace_confidence.as_str())),
         ),
-        column(
+        shared(
+            Attribution,
             "cluster_confidence",
             Text(|r| Some(r.attribution.cluster_confidence.as_str())),
         ),
-        column(
+        shared(
+            Attribution,
             "job_confidence",
             Text(|r| Some(r.attribution.job_confidence.as_str())),
         ),
-        column(
+        shared(
+            Attribution,
             "task_confidence",
             Text(|r| Some(r.attribution.task_confidence.as_str())),
         ),
-        column(
+        shared(
+            Attribution,
             "principal_confidence",
             Text(|r| Some(r.attribution.principal_confidence.as_str())),
         ),
-        column(
+        shared(
+            Attribution,
             "principal_candidates",
             Texts(|r, each| {
                 r.attribution
@@ -183,7 +258,8 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
                     .for_each(|text| each(text));
             }),
         ),
-        column(
+        shared(
+            Attribution,
             "job_run_candidates",
             Texts(|r, each| {
                 r.attribution
@@ -192,7 +268,8 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
                     .for_each(|text| each(text));
             }),
         ),
-        column(
+        shared(
+            Attribution,
             "attribution_methods",
             Texts(|r, each| {
                 r.attribution
@@ -201,13 +278,15 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
                     .for_each(|method| each(method.as_str()));
             }),
         ),
-        column(
+        shared(
+            Attribution,
             "attribution_evidence",
             Texts(|r, each| {
                 r.attribution.evidence.iter().for_each(|text| each(text));
             }),
         ),
-        column(
+        shared(
+            Attribution,
             "unattributed_reason",
             Text(|r| {
                 r.attribution
@@ -215,20 +294,27 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
                     .map(|reason| reason.as_str())
             }),
         ),
-        column("settled", Bool(|_| Some(false))),
-        column("attributed_at", Time(|r| Some(r.decided_at))),
-        column("attribution_version", Int32(|_| Some(ATTRIBUTION_VERSION))),
+        shared(Batch, "settled", Bool(|_| Some(false))),
+        shared(Batch, "attributed_at", Time(|r| Some(r.decided_at))),
+        shared(
+            Batch,
+            "attribution_version",
+            Int32(|_| Some(ATTRIBUTION_VERSION)),
+        ),
         // Dataset.
-        column(
+        shared(
+            Dataset,
             "dataset",
             Text(|r| r.dataset.map(|dataset| dataset.name.as_str())),
         ),
-        column(
+        shared(
+            Dataset,
             "sensitivity",
             Text(|r| r.dataset.and_then(|d| d.sensitivity.as_deref())),
         ),
         // Verdict.
-        column(
+        shared(
+            Judgement,
             "violations",
             Structs(&["rule", "severity", "control", "reason"], |r, each| {
                 for v in r.violations {
@@ -241,15 +327,16 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
                 }
             }),
         ),
-        column("policy_version", Text(|r| Some(r.policy_version))),
+        shared(Batch, "policy_version", Text(|r| Some(r.policy_version))),
         // Provenance.
-        column("source_uri", Text(|r| Some(&r.source.uri))),
-        column(
+        shared(Source, "source_uri", Text(|r| Some(&r.source.uri))),
+        shared(
+            Row,
             "source_index",
             Int32(|r| i32::try_from(r.source_index).ok()),
         ),
-        column("source_etag", Text(|r| r.source.etag.as_deref())),
-        column("ingested_at", Time(|r| Some(r.decided_at))),
+        shared(Source, "source_etag", Text(|r| r.source.etag.as_deref())),
+        shared(Batch, "ingested_at", Time(|r| Some(r.decided_at))),
     ]
 }
 

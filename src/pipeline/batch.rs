@@ -9,7 +9,8 @@ use super::decide::Decider;
 use super::process::Processed;
 use super::report::Report;
 use crate::identity::IdentityIndex;
-use crate::lake::columns::{Column, schema};
+use crate::lake::chunks::{self, Parts, SharedRows};
+use crate::lake::columns::schema;
 use crate::lake::data_file::{EncodedFile, FileWriter};
 use crate::lake::error::LakeError;
 use crate::lake::fact_tables::LogObject;
@@ -149,8 +150,14 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     for object in &log_objects {
         report.count_object(object);
     }
+    let mut rows_of: Vec<u64> = vec![0; decider.decisions()];
     for row in &rows {
-        report.count_row(row.decision);
+        if let Some(count) = rows_of.get_mut(row.decision as usize) {
+            *count += 1;
+        }
+    }
+    for (decision, count) in (0..).zip(rows_of).filter(|(_, count)| *count > 0) {
+        report.count_rows(decision, count);
     }
     report.close_batch(decider);
     report.sts_sessions = lake_batch.sts_sessions.len() as u64;
@@ -198,22 +205,27 @@ fn encode(
     pool: &rayon::ThreadPool,
     now: UtcMicros,
 ) -> Result<Vec<EncodedFile>, LakeError> {
-    let mut partitions: BTreeMap<(i32, Verdict), Vec<Row>> = BTreeMap::new();
-    for row in rows {
-        let at = logs
-            .get(row.log as usize)
-            .and_then(|processed| processed.log.accesses.event_time(row.place as usize));
-        let decision = decider.decision(row.decision);
-        if let (Some(at), Some(decision)) = (at, decision) {
-            partitions
-                .entry((at.date(), decision.judgement.verdict))
-                .or_default()
-                .push(*row);
+    let mut partitions: BTreeMap<(i32, Verdict), Partition> = BTreeMap::new();
+    for of_log in rows.chunk_by(|a, b| a.log == b.log) {
+        let accesses = of_log
+            .first()
+            .and_then(|row| logs.get(row.log as usize))
+            .map(|processed| &processed.log.accesses);
+        let Some(accesses) = accesses else { continue };
+        for row in of_log {
+            let at = accesses.event_time(row.place as usize);
+            let decision = decider.decision(row.decision);
+            if let (Some(at), Some(decision)) = (at, decision) {
+                partitions
+                    .entry((at.date(), decision.judgement.verdict))
+                    .or_default()
+                    .push(*row, at);
+            }
         }
     }
-    let shards: Vec<((i32, Verdict), &[Row])> = partitions
-        .iter()
-        .flat_map(|(partition, rows)| rows.chunks(FILE_ROWS_MAX).map(|rows| (*partition, rows)))
+    let shards: Vec<((i32, Verdict), Shard)> = partitions
+        .into_iter()
+        .flat_map(|(partition, shards)| shards.0.into_iter().map(move |shard| (partition, shard)))
         .collect();
     let sources: Vec<RowSource> = logs
         .iter()
@@ -233,13 +245,37 @@ fn encode(
     pool.install(|| {
         shards
             .into_par_iter()
-            .map(|(partition, rows)| {
-                let columns = columns();
-                let writer = FileWriter::new(schema(&columns), &UNREPEATED, &["event_time"]);
-                encoder.encode(&writer, &columns, partition, rows)
-            })
+            .map(|(partition, shard)| encoder.encode(partition, &shard))
             .collect()
     })
+}
+
+/// The rows of one date and verdict, in the order of the batch.
+#[derive(Default)]
+struct Partition(Vec<Shard>);
+
+/// The rows of one file.
+struct Shard {
+    rows: Vec<Row>,
+    first: UtcMicros,
+    last: UtcMicros,
+}
+
+impl Partition {
+    fn push(&mut self, row: Row, at: UtcMicros) {
+        match self.0.last_mut() {
+            Some(shard) if shard.rows.len() < FILE_ROWS_MAX => {
+                shard.rows.push(row);
+                shard.first = shard.first.min(at);
+                shard.last = shard.last.max(at);
+            }
+            _ => self.0.push(Shard {
+                rows: vec![row],
+                first: at,
+                last: at,
+            }),
+        }
+    }
 }
 
 struct Encoder<'e> {
@@ -249,39 +285,54 @@ struct Encoder<'e> {
     now: UtcMicros,
 }
 
-impl<'e> Encoder<'e> {
+impl Encoder<'_> {
     fn encode(
         &self,
-        writer: &FileWriter,
-        columns: &[Column<DecidedAccess<'e>>],
         (date, verdict): (i32, Verdict),
-        rows: &[Row],
+        shard: &Shard,
     ) -> Result<EncodedFile, LakeError> {
-        let mut rows = rows.iter();
-        let mut times: Option<(UtcMicros, UtcMicros)> = None;
-        let encoded = writer.encode(columns, |block, most| {
-            block.extend(rows.by_ref().take(most).filter_map(|row| self.decided(row)));
-            for decided in block.iter() {
-                let at = decided.access.event_time;
-                let (first, last) = times.unwrap_or((at, at));
-                times = Some((first.min(at), last.max(at)));
-            }
-        });
-        let (bytes, rows) = encoded.map_err(|error| LakeError::encode("s3_access", error))?;
+        let columns = columns();
+        let writer = FileWriter::new(schema(&columns), &UNREPEATED, &["event_time"]);
+        let rows = ShardRows {
+            encoder: self,
+            rows: &shard.rows,
+        };
+        let bytes = chunks::encode(&writer, &columns, &rows)
+            .map_err(|error| LakeError::encode("s3_access", error))?;
         let (date, verdict) = (date_text(date), verdict.as_str());
         Ok(EncodedFile {
             bytes,
-            rows,
+            rows: shard.rows.len() as u64,
             folder: format!("event_date={date}/verdict={verdict}/"),
             partition_values: vec![("event_date", date), ("verdict", verdict.to_owned())],
-            event_times: times,
+            event_times: Some((shard.first, shard.last)),
         })
     }
+}
 
-    fn decided(&self, row: &Row) -> Option<DecidedAccess<'e>> {
-        let accesses = &self.logs.get(row.log as usize)?.log.accesses;
-        let decision = self.decider.decision(row.decision)?;
-        let policy = self.decider.policy();
+/// The rows of one file, as the lake encodes them.
+struct ShardRows<'e> {
+    encoder: &'e Encoder<'e>,
+    rows: &'e [Row],
+}
+
+impl ShardRows<'_> {
+    /// A number that no row has stands for a place past the end.
+    fn number(&self, place: usize, of: impl Fn(&Row) -> u32) -> u32 {
+        self.rows.get(place).map_or(u32::MAX, of)
+    }
+}
+
+impl<'e> SharedRows<DecidedAccess<'e>> for ShardRows<'e> {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn row(&self, place: usize) -> Option<DecidedAccess<'e>> {
+        let (row, encoder) = (self.rows.get(place)?, self.encoder);
+        let accesses = &encoder.logs.get(row.log as usize)?.log.accesses;
+        let decision = encoder.decider.decision(row.decision)?;
+        let policy = encoder.decider.policy();
         Some(DecidedAccess {
             access: accesses.get(row.place as usize)?,
             credential: decision.credential,
@@ -290,9 +341,22 @@ impl<'e> Encoder<'e> {
             verdict: decision.judgement.verdict,
             violations: &decision.judgement.violations,
             policy_version: policy.version(),
-            source: self.sources.get(row.log as usize)?,
+            source: encoder.sources.get(row.log as usize)?,
             source_index: accesses.source_index(row.place as usize)?,
-            decided_at: self.now,
+            decided_at: encoder.now,
         })
+    }
+
+    fn decision(&self, place: usize) -> u32 {
+        self.number(place, |row| row.decision)
+    }
+
+    fn source(&self, place: usize) -> u32 {
+        self.number(place, |row| row.log)
+    }
+
+    fn parts(&self, decision: u32) -> Parts {
+        let decision = self.encoder.decider.decision(decision);
+        decision.map(|decision| decision.parts).unwrap_or_default()
     }
 }

@@ -6,6 +6,8 @@
 //! thousands in an hour, since every session has a name of its own; what the rules
 //! can tell of them, as `Policy::visible` writes it, takes far fewer forms.
 //! Only for a new one of these is Cedar asked, which costs as much as 500 rows.
+//! Within one log the numbers need not even be looked up: what its accesses have
+//! in common is known by smaller numbers of its own.
 //!
 //! INVARIANT (same answer): a decision is reused only for an access that is
 //! equal in everything `attribute_within` and `Policy::judge` name as inputs, and
@@ -13,10 +15,11 @@
 //! a test compares with deciding each access anew.
 
 use crate::identity::{IdentityIndex, attribute_within, credential, depends_on_object_key};
+use crate::lake::chunks::Parts;
 use crate::model::{
     AccessEvent, Attribution, Client, Credential, Outcome, Principal, Target, TimeSpan, UtcMicros,
 };
-use crate::policy::{Judgement, Policy, session_age_hours};
+use crate::policy::{Judgement, Policy, session_age_hours, session_age_span};
 use crate::trail::AccessLog;
 use crate::trail::access_log::GroupIds;
 use hashbrown::HashMap;
@@ -34,6 +37,8 @@ const DISTINCT_MAX: usize = 40_000;
 
 /// A decision, shared by every access it was made for.
 pub struct Decision {
+    /// Numbers of what it was made for: equal numbers of one batch, equal parts.
+    pub parts: Parts,
     pub credential: Credential,
     pub attribution: Arc<Attribution>,
     pub judgement: Arc<Judgement>,
@@ -46,6 +51,16 @@ struct WhoKey {
     principal: u32,
     client: u32,
     target: u32,
+    presigned: bool,
+}
+
+/// What was asked for and how AWS answered, by the numbers of the names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct RequestKey {
+    event_name: u32,
+    sse: u32,
+    kms_key_arn: u32,
+    outcome: Outcome,
     presigned: bool,
 }
 
@@ -73,12 +88,23 @@ pub struct Decider {
     names: FastSet<String>,
     read: FastSet<[Option<String>; 5]>,
     attributions: FastSet<Arc<Attribution>>,
+    requests: FastSet<RequestKey>,
     may: FastMap<MayKey, u32>,
     decisions: Vec<Decision>,
     /// Judgements by what the policy can see of the access.
-    judgements: FastMap<Vec<u8>, Arc<Judgement>>,
+    judgements: FastMap<Vec<u8>, (u32, Arc<Judgement>)>,
     /// What it sees of the access at hand; kept for its memory.
     visible: Vec<u8>,
+}
+
+/// What tells the accesses of one log apart for a decision, beside their times:
+/// most of a log share a few of these with those right before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct LogKey {
+    groups: GroupIds,
+    presigned: bool,
+    outcome: Outcome,
+    dataset: Option<u32>,
 }
 
 /// Numbers of a log's groups among all distinct ones.
@@ -87,6 +113,34 @@ struct Numbers {
     clients: Vec<u32>,
     targets: Vec<u32>,
     names: Vec<u32>,
+    /// Whether any dataset lies in the bucket of each target.
+    have_datasets: Vec<bool>,
+}
+
+impl Numbers {
+    fn of(log: &AccessLog, decider: &mut Decider) -> Numbers {
+        let policy = &decider.policy;
+        let has_datasets = |target: &Target| {
+            let bucket = target.bucket.as_deref();
+            bucket.is_some_and(|bucket| policy.has_datasets(bucket))
+        };
+        Numbers {
+            have_datasets: log.targets().map(has_datasets).collect(),
+            principals: log
+                .principals()
+                .map(|p| number(&mut decider.principals, p))
+                .collect(),
+            clients: log
+                .clients()
+                .map(|c| number(&mut decider.clients, c))
+                .collect(),
+            targets: log
+                .targets()
+                .map(|t| number(&mut decider.targets, t))
+                .collect(),
+            names: log.names().map(|n| number(&mut decider.names, n)).collect(),
+        }
+    }
 }
 
 const NONE: u32 = u32::MAX;
@@ -108,6 +162,8 @@ pub struct BatchDecider<'d> {
     decider: &'d mut Decider,
     index: &'d IdentityIndex,
     who: FastMap<WhoKey, Vec<(TimeSpan, u32)>>,
+    /// Decisions of the log at hand; kept for its memory.
+    of_log: FastMap<LogKey, (TimeSpan, u32)>,
 }
 
 impl Decider {
@@ -120,6 +176,7 @@ impl Decider {
             names: FastSet::default(),
             read: FastSet::default(),
             attributions: FastSet::default(),
+            requests: FastSet::default(),
             may: FastMap::default(),
             decisions: Vec::new(),
             judgements: FastMap::default(),
@@ -134,6 +191,11 @@ impl Decider {
     /// The decision of that number.
     pub fn decision(&self, number: u32) -> Option<&Decision> {
         self.decisions.get(number as usize)
+    }
+
+    /// How many there are; they are numbered from 0.
+    pub fn decisions(&self) -> usize {
+        self.decisions.len()
     }
 
     /// Begins a batch with what is known of identities by now.
@@ -152,6 +214,7 @@ impl Decider {
             decider: self,
             index,
             who: FastMap::default(),
+            of_log: FastMap::default(),
         }
     }
 }
@@ -160,42 +223,67 @@ impl BatchDecider<'_> {
     /// Decides every access of a log, in order; `show` gets the place of each
     /// and the number of its decision.
     pub fn decide(&mut self, log: &AccessLog, mut show: impl FnMut(usize, u32)) {
-        let numbers = Numbers {
-            principals: log
-                .principals()
-                .map(|p| number(&mut self.decider.principals, p))
-                .collect(),
-            clients: log
-                .clients()
-                .map(|c| number(&mut self.decider.clients, c))
-                .collect(),
-            targets: log
-                .targets()
-                .map(|t| number(&mut self.decider.targets, t))
-                .collect(),
-            names: log
-                .names()
-                .map(|n| number(&mut self.decider.names, n))
-                .collect(),
-        };
+        let numbers = Numbers::of(log, self.decider);
+        self.of_log.clear();
         for place in 0..log.len() {
-            if let (Some(access), Some(groups)) = (log.get(place), log.groups(place)) {
-                show(place, self.decide_one(&access, groups, &numbers));
+            let (Some(groups), Some(at), Some((presigned, outcome))) =
+                (log.groups(place), log.event_time(place), log.how(place))
+            else {
+                continue;
+            };
+            let key = LogKey {
+                groups,
+                presigned,
+                outcome,
+                dataset: self.dataset(log, place, groups, &numbers),
+            };
+            if let Some((span, decision)) = self.of_log.get(&key)
+                && span.contains(at)
+            {
+                show(place, *decision);
+            } else if let Some(access) = log.get(place) {
+                let (decision, span) = self.decide_one(&access, key, &numbers);
+                if let Some(span) = span {
+                    self.of_log.insert(key, (span, decision));
+                }
+                show(place, decision);
             }
         }
     }
 
-    fn decide_one(&mut self, access: &AccessEvent<'_>, groups: GroupIds, numbers: &Numbers) -> u32 {
+    fn dataset(
+        &self,
+        log: &AccessLog,
+        place: usize,
+        groups: GroupIds,
+        numbers: &Numbers,
+    ) -> Option<u32> {
+        // A group that is not numbered is looked up like one with datasets.
+        if numbers.have_datasets.get(groups.target as usize) == Some(&false) {
+            return None;
+        }
+        let access = log.get(place)?;
+        let location = access.object_key.or(access.list_prefix);
+        let bucket = access.target.bucket.as_deref();
+        self.decider.policy.dataset_of(bucket, location)
+    }
+
+    /// Decides an access, and tells over which times the decision holds for
+    /// every access of the log with that key; `None` if something else enters it.
+    fn decide_one(
+        &mut self,
+        access: &AccessEvent<'_>,
+        log_key: LogKey,
+        numbers: &Numbers,
+    ) -> (u32, Option<TimeSpan>) {
+        let groups = log_key.groups;
         let who = WhoKey {
             principal: pick(&numbers.principals, groups.principal),
             client: pick(&numbers.clients, groups.client),
             target: pick(&numbers.targets, groups.target),
             presigned: access.presigned,
         };
-        let attribution = self.attribution(access, who);
-        let policy = &self.decider.policy;
-        let location = access.object_key.or(access.list_prefix);
-        let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
+        let (attribution, attributed) = self.attribution(access, who);
         let key = MayKey {
             who,
             attribution,
@@ -203,30 +291,36 @@ impl BatchDecider<'_> {
             sse: pick(&numbers.names, groups.sse),
             kms_key_arn: pick(&numbers.names, groups.kms_key_arn),
             outcome: access.outcome,
-            dataset,
+            dataset: log_key.dataset,
             session_age_hours: session_age_hours(access),
             read: self.read_inputs(access),
         };
+        let span = attributed
+            .filter(|_| key.read == NONE)
+            .map(|span| span.intersect(session_age_span(access)));
         if let Some(number) = self.decider.may.get(&key) {
-            return *number;
+            return (*number, span);
         }
         let number = self.judge(access, &key);
         self.decider.may.insert(key, number);
-        number
+        (number, span)
     }
 
-    fn attribution(&mut self, access: &AccessEvent<'_>, who: WhoKey) -> u32 {
+    /// The number of the attribution, and when it holds for the same [`WhoKey`];
+    /// `None` if it depends on more.
+    fn attribution(&mut self, access: &AccessEvent<'_>, who: WhoKey) -> (u32, Option<TimeSpan>) {
         let at: UtcMicros = access.event_time;
         let known = self.who.entry(who).or_default();
-        if let Some((_, number)) = known.iter().find(|(span, _)| span.contains(at)) {
-            return *number;
+        if let Some((span, number)) = known.iter().find(|(span, _)| span.contains(at)) {
+            return (*number, Some(*span));
         }
         let (attribution, span) = attribute_within(access, self.index);
         let number = number(&mut self.decider.attributions, &Arc::new(attribution));
-        if !depends_on_object_key(access, self.index) {
-            known.push((span, number));
+        if depends_on_object_key(access, self.index) {
+            return (number, None);
         }
-        number
+        known.push((span, number));
+        (number, Some(span))
     }
 
     /// Numbers the per-event inputs that the policy reads; one number for all
@@ -259,18 +353,35 @@ impl BatchDecider<'_> {
         let credential = credential(access.principal);
         let (policy, visible) = (&decider.policy, &mut decider.visible);
         policy.visible(access, &attribution, credential, key.dataset, visible);
-        let judgement = match decider.judgements.get(visible.as_slice()) {
+        let (judgement_number, judgement) = match decider.judgements.get(visible.as_slice()) {
             Some(judgement) => judgement.clone(),
             None => {
                 let judgement = policy.judge(access, &attribution, credential, key.dataset);
-                let judgement = Arc::new(judgement);
+                let number = u32::try_from(decider.judgements.len()).unwrap_or(NONE);
+                let judgement = (number, Arc::new(judgement));
                 decider
                     .judgements
                     .insert(visible.clone(), judgement.clone());
                 judgement
             }
         };
+        let request = RequestKey {
+            event_name: key.event_name,
+            sse: key.sse,
+            kms_key_arn: key.kms_key_arn,
+            outcome: key.outcome,
+            presigned: key.who.presigned,
+        };
         decider.decisions.push(Decision {
+            parts: Parts {
+                principal: key.who.principal,
+                client: key.who.client,
+                target: key.who.target,
+                attribution: key.attribution,
+                request: number(&mut decider.requests, &request),
+                dataset: key.dataset.unwrap_or(NONE),
+                judgement: judgement_number,
+            },
             credential,
             attribution,
             judgement,
@@ -279,3 +390,6 @@ impl BatchDecider<'_> {
         u32::try_from(decider.decisions.len() - 1).unwrap_or(NONE)
     }
 }
+
+#[cfg(test)]
+mod tests;

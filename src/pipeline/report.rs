@@ -80,8 +80,9 @@ impl Report {
         self.counts.add(&object.counts);
     }
 
-    pub fn count_row(&mut self, number: u32) {
-        *self.rows.entry(number).or_default() += 1;
+    /// Counts rows of the decision with that number.
+    pub fn count_rows(&mut self, number: u32, rows: u64) {
+        *self.rows.entry(number).or_default() += rows;
     }
 
     /// Turns the counts by decision into counts by what was decided.

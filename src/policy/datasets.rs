@@ -120,6 +120,10 @@ impl Datasets {
         self.list.iter().map(|dataset| dataset.name.as_str())
     }
 
+    pub(super) fn has_bucket(&self, bucket: &str) -> bool {
+        self.buckets.contains_key(bucket)
+    }
+
     /// Finds the dataset with the longest location that holds the key.
     pub(super) fn find(&self, bucket: &str, key: Option<&str>) -> Option<u32> {
         let paths = self.buckets.get(bucket)?;

@@ -109,6 +109,12 @@ impl Policy {
         self.datasets.find(bucket?, key)
     }
 
+    /// Returns whether any dataset lies in the bucket; if none does,
+    /// [`Policy::dataset_of`] finds none there.
+    pub fn has_datasets(&self, bucket: &str) -> bool {
+        self.datasets.has_bucket(bucket)
+    }
+
     /// Returns a dataset by what [`Policy::dataset_of`] found.
     pub fn dataset(&self, index: u32) -> Option<&Dataset> {
         self.datasets.get(index)

@@ -38,7 +38,7 @@ pub use error::PolicyError;
 pub use judge::Judgement;
 pub use loaded::{Policy, PolicyFile, STARTER};
 pub use reads::Reads;
-pub use request::session_age_hours;
+pub use request::{session_age_hours, session_age_span};
 pub use rules::{DEFAULT_DENY, Effect, RuleInfo, SCHEMA};
 pub use settings::PolicySettings;
 pub use vocabulary::known_events;

@@ -16,7 +16,8 @@ use super::settings::{Settings, is_account_id};
 use super::values::{Attributes, Value, write_optional, write_text};
 use super::vocabulary::{Action, Level, Vocabulary};
 use crate::model::{
-    AccessEvent, AccessPath, Attribution, Credential, Dataset, PrincipalKind, TlsVersion,
+    AccessEvent, AccessPath, Attribution, Credential, Dataset, PrincipalKind, TimeSpan, TlsVersion,
+    UtcMicros,
 };
 use cedar_policy::{Context, Entities, Entity, EntityUid};
 use std::collections::HashSet;
@@ -32,6 +33,28 @@ pub fn session_age_hours(access: &AccessEvent<'_>) -> Option<u32> {
     let issued_at = access.principal.session_issued_at?;
     let age = access.event_time.0.saturating_sub(issued_at.0).max(0);
     Some(u32::try_from(age / HOUR_MICROS).unwrap_or(u32::MAX))
+}
+
+/// Returns the times at which [`session_age_hours`] gives the same for the same
+/// principal.
+pub fn session_age_span(access: &AccessEvent<'_>) -> TimeSpan {
+    let (Some(issued_at), Some(hours)) = (
+        access.principal.session_issued_at,
+        session_age_hours(access),
+    ) else {
+        return TimeSpan::ALWAYS;
+    };
+    let after = |hours: i64| {
+        let age = hours.checked_mul(HOUR_MICROS)?;
+        issued_at.0.checked_add(age)
+    };
+    let hours = i64::from(hours);
+    TimeSpan {
+        from: after(hours)
+            .filter(|_| hours > 0)
+            .map_or(UtcMicros::MIN, UtcMicros),
+        until: after(hours + 1).map_or(UtcMicros::MAX, |end| UtcMicros(end.saturating_sub(1))),
+    }
 }
 
 /// All that a judgement rests on.

@@ -268,6 +268,11 @@ impl AccessLog {
         self.rows.get(index).map(|row| row.event_time)
     }
 
+    /// Whether the request was pre-signed, and how AWS answered.
+    pub fn how(&self, index: usize) -> Option<(bool, Outcome)> {
+        self.rows.get(index).map(|row| (row.presigned, row.outcome))
+    }
+
     pub fn groups(&self, index: usize) -> Option<GroupIds> {
         let row = self.rows.get(index)?;
         Some(GroupIds {

@@ -1,0 +1,229 @@
+//! Columns whose values are the rows' own: they are encoded as they come and
+//! compressed page by page, so that little is held.
+//!
+//! A column gets a dictionary only if its first page shows that values repeat,
+//! and only as long as that stays small.
+
+use super::dictionary::Dictionary;
+use super::hybrid::{encode, run, width_of};
+use super::pages::{Body, Chunk, DataPage, DictionaryPage, PAGE_BYTES, PAGE_ROWS, Press};
+use super::parts::levels;
+use super::values::{Physical, single};
+use crate::lake::columns::{Column, Values};
+use parquet::basic::Encoding;
+use parquet::errors::Result;
+use parquet::file::statistics::Statistics;
+
+/// Bytes of a dictionary from which on values are written as they are; so does
+/// the library.
+const DICTIONARY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A column of the rows' own values, and its pages so far.
+pub struct RowColumn<'c, R> {
+    column: &'c Column<R>,
+    physical: Physical,
+    /// The values of the page at hand: bytes, or numbers of the dictionary.
+    plain: Vec<u8>,
+    numbers: Vec<u32>,
+    dictionary: Option<Dictionary>,
+    /// Whether values of the page at hand go into the dictionary.
+    numbering: bool,
+    /// Whether it is known that the dictionary is worth it.
+    tried: bool,
+    defined: Defined,
+    pages: Vec<DataPage>,
+    least_and_greatest: Option<LeastAndGreatest>,
+}
+
+/// Which rows of a page have a value, as stretches of equal answers.
+#[derive(Default)]
+struct Defined {
+    stretches: Vec<(u32, usize)>,
+    rows: usize,
+    levels: Vec<u32>,
+}
+
+/// Of a column of times or numbers.
+#[derive(Default)]
+struct LeastAndGreatest {
+    range: Option<(i64, i64)>,
+    nulls: u64,
+}
+
+impl Defined {
+    fn push(&mut self, defined: bool) {
+        let level = u32::from(defined);
+        self.rows += 1;
+        match self.stretches.last_mut() {
+            Some((last, count)) if *last == level => *count += 1,
+            _ => self.stretches.push((level, 1)),
+        }
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>) {
+        if let [(level, count)] = *self.stretches {
+            run(level, count, 1, out);
+        } else {
+            self.levels.clear();
+            for (level, count) in &self.stretches {
+                self.levels.extend(std::iter::repeat_n(*level, *count));
+            }
+            encode(&self.levels, 1, out);
+        }
+        self.stretches.clear();
+        self.rows = 0;
+    }
+}
+
+impl LeastAndGreatest {
+    fn note(&mut self, value: Option<i64>) {
+        let Some(value) = value else {
+            self.nulls += 1;
+            return;
+        };
+        let (least, greatest) = self.range.unwrap_or((value, value));
+        self.range = Some((least.min(value), greatest.max(value)));
+    }
+
+    fn statistics(&self) -> Statistics {
+        let (least, greatest) = self.range.unzip();
+        Statistics::int64(least, greatest, None, Some(self.nulls), false)
+    }
+}
+
+impl<'c, R> RowColumn<'c, R> {
+    /// `None` for a column of lists or bits, which are written by their parts
+    /// only. `repeats` says that a dictionary is worth a try; `ranged` that the
+    /// least and the greatest value are to be stored.
+    pub fn new(column: &'c Column<R>, repeats: bool, ranged: bool) -> Option<RowColumn<'c, R>> {
+        if matches!(
+            column.values,
+            Values::Texts(_) | Values::Structs(..) | Values::Bool(_)
+        ) {
+            return None;
+        }
+        let physical = Physical::of(&column.values);
+        let ranged = ranged && physical == Physical::Int64;
+        Some(RowColumn {
+            column,
+            physical,
+            plain: Vec::new(),
+            numbers: Vec::new(),
+            dictionary: repeats.then(|| Dictionary::new(physical)),
+            numbering: repeats,
+            tried: false,
+            defined: Defined::default(),
+            pages: Vec::new(),
+            least_and_greatest: ranged.then(LeastAndGreatest::default),
+        })
+    }
+
+    pub fn append(&mut self, rows: &[R], press: &mut Press) -> Result<()> {
+        let column = self.column;
+        for row in rows {
+            // The common case without the detour over any type.
+            match &column.values {
+                Values::Text(of) => self.push(of(row).map(str::as_bytes)),
+                values => single(values, row, |value| self.push(value)),
+            }
+        }
+        if let Some(noted) = &mut self.least_and_greatest {
+            for row in rows {
+                noted.note(match &column.values {
+                    Values::Time(of) => of(row).map(|at| at.0),
+                    Values::Int64(of) => of(row),
+                    _ => None,
+                });
+            }
+        }
+        let dictionary_bytes = self.dictionary.as_ref().map_or(0, |d| d.plain().len());
+        let full = self.defined.rows >= PAGE_ROWS
+            || self.plain.len() >= PAGE_BYTES
+            || (self.numbering && dictionary_bytes >= DICTIONARY_BYTES_MAX);
+        if full {
+            self.end_page(press)?;
+            self.numbering &= dictionary_bytes < DICTIONARY_BYTES_MAX;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, value: Option<&[u8]>) {
+        self.defined.push(value.is_some());
+        let Some(value) = value else { return };
+        match &mut self.dictionary {
+            Some(dictionary) if self.numbering => self.numbers.push(dictionary.number(value)),
+            _ => self.physical.plain(value, &mut self.plain),
+        }
+    }
+
+    fn end_page(&mut self, press: &mut Press) -> Result<()> {
+        let rows = self.defined.rows;
+        if rows == 0 {
+            return Ok(());
+        }
+        if self.numbering && !self.tried && !self.numbers.is_empty() {
+            self.tried = true;
+            self.drop_useless_dictionary();
+        }
+        let dictionary = self.dictionary.as_ref().filter(|_| self.numbering);
+        let dictionary = dictionary.filter(|dictionary| !dictionary.is_empty());
+        let encoding = match dictionary {
+            Some(_) => Encoding::RLE_DICTIONARY,
+            None => Encoding::PLAIN,
+        };
+        let mut raw = press.room();
+        levels(&mut raw, |out| self.defined.write(out));
+        if let Some(dictionary) = dictionary {
+            let greatest = u32::try_from(dictionary.len() - 1).unwrap_or(u32::MAX);
+            let [width, ..] = width_of(greatest).to_le_bytes();
+            raw.push(width);
+            encode(&self.numbers, width_of(greatest), &mut raw);
+        } else {
+            raw.extend_from_slice(&self.plain);
+        }
+        self.pages.push(DataPage {
+            body: Body::new(&raw, press)?,
+            values: rows,
+            rows,
+            encoding,
+        });
+        press.give_back(raw);
+        self.plain.clear();
+        self.numbers.clear();
+        Ok(())
+    }
+
+    /// Writes the values of the first page that has some as they are, if they
+    /// hardly repeat.
+    fn drop_useless_dictionary(&mut self) {
+        let Some(dictionary) = &self.dictionary else {
+            return;
+        };
+        if dictionary.len() * 2 < self.numbers.len() {
+            return;
+        }
+        for number in &self.numbers {
+            self.physical
+                .plain(dictionary.value(*number), &mut self.plain);
+        }
+        self.dictionary = None;
+        self.numbering = false;
+    }
+
+    /// The column's chunk, its last page included.
+    pub fn chunk(mut self, press: &mut Press) -> Result<Chunk> {
+        self.end_page(press)?;
+        let dictionary = match &self.dictionary {
+            Some(dictionary) if !dictionary.is_empty() => Some(DictionaryPage {
+                body: Body::new(dictionary.plain(), press)?,
+                values: dictionary.len(),
+            }),
+            _ => None,
+        };
+        Ok(Chunk {
+            dictionary,
+            pages: self.pages,
+            statistics: self.least_and_greatest.map(|noted| noted.statistics()),
+        })
+    }
+}

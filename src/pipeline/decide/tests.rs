@@ -1,0 +1,293 @@
+//! Decisions that are remembered against decisions made anew, over records of a
+//! small world in which sessions, ages, keys and datasets collide.
+
+use super::*;
+use crate::identity::{IdentitySettings, attribute};
+use crate::policy::{PolicyFile, PolicySettings};
+use crate::trail::log::{Content, Cut, ParsedLog};
+use crate::trail::{LogReader, Origin};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const DATABRICKS: &str = "414351767826";
+const RULES: &str = r#"
+@id("all") permit (principal, action, resource);
+@id("old") forbid (principal, action, resource)
+when { context has session_age_hours && context.session_age_hours > 1 };
+@id("data") forbid (principal, action, resource)
+when { resource has dataset && resource.dataset == "raw" };
+@id("signed") forbid (principal, action, resource) when { context.presigned };
+"#;
+const KEY_RULE: &str = r#"
+@id("key") forbid (principal, action, resource)
+when { resource has key && resource.key like "raw/b*" };
+"#;
+const DATASETS: &str = r#"
+[[dataset]]
+name = "raw"
+locations = ["s3://lake/raw/"]
+[[dataset]]
+name = "lake"
+locations = ["s3://lake/"]
+"#;
+
+fn policy(rules: &str) -> Arc<Policy> {
+    let file = |name: &str, text: &str| PolicyFile {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    };
+    let files = vec![file("a.cedar", rules), file("datasets.toml", DATASETS)];
+    Arc::new(Policy::parse(files, &PolicySettings::default()).unwrap())
+}
+
+fn iso(seconds: i64) -> String {
+    UtcMicros::from_seconds(1_790_000_000 + seconds).to_string()
+}
+
+/// What distinguishes one S3 event from another, by small numbers.
+type Shape = (u8, u8, u8, u8, i64);
+
+fn s3_event(place: usize, (caller, key, bucket, how, at): Shape) -> Value {
+    let role = |account: &str, number: u8, issued: i64| {
+        json!({
+            "type": "AssumedRole",
+            "arn": format!("arn:aws:sts::{account}:assumed-role/etl/i-0a1b2c3d4e5f6071{number}"),
+            "accountId": account,
+            "accessKeyId": format!("ASIA{number}"),
+            "sessionContext": {
+                "sessionIssuer": { "type": "Role", "arn": format!("arn:aws:iam::{account}:role/etl") },
+                "attributes": { "creationDate": iso(issued) }
+            }
+        })
+    };
+    let identity = match caller % 5 {
+        number @ 0..3 => role("111122223333", number, i64::from(number) * 1800),
+        3 => role(DATABRICKS, 3, 0),
+        _ => json!({ "type": "AWSAccount", "accountId": "anonymous" }),
+    };
+    let keys = ["raw/a/x", "raw/b/x", "other", "1234567890123456.jobs/x", ""];
+    let key = keys[key as usize % keys.len()];
+    let name = ["GetObject", "PutObject"][how as usize % 2];
+    let bucket = ["lake", "elsewhere"][bucket as usize % 2];
+    let method = ["AuthHeader", "QueryString"][usize::from(how % 5 == 0)];
+    json!({
+        "eventVersion": "1.11",
+        "eventID": format!("00000000-0000-4000-8000-{place:012}"),
+        "eventTime": iso(at),
+        "eventSource": "s3.amazonaws.com",
+        "eventName": name,
+        "awsRegion": "eu-central-1",
+        "sourceIPAddress": "10.0.0.1",
+        "errorCode": (how % 7 == 0).then_some("AccessDenied"),
+        "userIdentity": identity,
+        "requestParameters": { "bucketName": bucket, "key": key },
+        "additionalEventData": { "AuthenticationMethod": method },
+        "recipientAccountId": "111122223333"
+    })
+}
+
+fn sts_event(number: u8, at: i64) -> Value {
+    json!({
+        "eventVersion": "1.11",
+        "eventID": format!("10000000-0000-4000-8000-{number:012}"),
+        "eventTime": iso(at),
+        "eventSource": "sts.amazonaws.com",
+        "eventName": "AssumeRole",
+        "awsRegion": "eu-central-1",
+        "userIdentity": { "type": "AWSService", "invokedBy": "ec2.amazonaws.com" },
+        "requestParameters": {
+            "roleArn": "arn:aws:iam::111122223333:role/etl",
+            "roleSessionName": format!("i-0a1b2c3d4e5f6071{number}")
+        },
+        "responseElements": { "credentials": {
+            "accessKeyId": format!("ASIA{number}"),
+            "expiration": iso(at + 3600)
+        } },
+        "recipientAccountId": "111122223333"
+    })
+}
+
+fn read(records: &[Value]) -> ParsedLog {
+    let mut raw = json!({ "Records": records }).to_string().into_bytes();
+    let origin = Origin {
+        source_uri: "file:///trail/a.json.gz",
+        account_id: None,
+    };
+    match LogReader::default().read(&mut raw, origin, Cut::Coarse) {
+        Content::Log(log) => *log,
+        _ => panic!("not read as a log"),
+    }
+}
+
+/// Decides the logs in order, the second as a batch of its own, and each access
+/// anew.
+fn check(policy: Arc<Policy>, sessions: &[Value], logs: [&[Shape]; 2]) {
+    let mut decider = Decider::new(policy.clone());
+    let mut index = IdentityIndex::new(IdentitySettings::default());
+    for shapes in logs {
+        let events = shapes.iter().enumerate();
+        let records: Vec<Value> = events
+            .map(|(place, shape)| s3_event(place, *shape))
+            .collect();
+        let log = read(&records).accesses;
+        assert_eq!(log.len(), shapes.len());
+        let mut decided = Vec::new();
+        decider
+            .batch(&index)
+            .decide(&log, |place, number| decided.push((place, number)));
+        assert_eq!(decided.len(), log.len());
+        let mut parts = std::collections::HashMap::new();
+        for (place, number) in decided {
+            let access = log.get(place).unwrap();
+            let decision = decider.decision(number).unwrap();
+            let attribution = attribute(&access, &index);
+            let credential = credential(access.principal);
+            let location = access.object_key.or(access.list_prefix);
+            let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
+            let judgement = policy.judge(&access, &attribution, credential, dataset);
+            assert_eq!(*decision.attribution, attribution, "{access:?}");
+            assert_eq!(decision.credential, credential, "{access:?}");
+            assert_eq!(decision.dataset, dataset, "{access:?}");
+            assert_eq!(decision.judgement.verdict, judgement.verdict, "{access:?}");
+            assert_eq!(decision.judgement.violations, judgement.violations);
+            // What a file takes from the parts of the decision alone.
+            let Parts {
+                principal,
+                client,
+                target,
+                request,
+                attribution,
+                dataset,
+                judgement,
+            } = decision.parts;
+            let asked = (
+                (access.event_name, access.operation, access.outcome),
+                (access.sse, access.kms_key_arn, access.presigned),
+            );
+            for (part, number, told) in [
+                ("principal", principal, format!("{:?}", access.principal)),
+                ("client", client, format!("{:?}", access.client)),
+                ("target", target, format!("{:?}", access.target)),
+                ("request", request, format!("{asked:?}")),
+                (
+                    "attribution",
+                    attribution,
+                    format!("{:?}", decision.attribution),
+                ),
+                ("dataset", dataset, format!("{:?}", decision.dataset)),
+                (
+                    "judgement",
+                    judgement,
+                    format!("{:?}", decision.judgement.violations),
+                ),
+            ] {
+                let known = parts.entry((part, number)).or_insert_with(|| told.clone());
+                assert_eq!(*known, told, "{part}");
+            }
+        }
+        index = index.with(read(sessions).sts_sessions, Vec::new());
+    }
+}
+
+fn shapes() -> impl Strategy<Value = Vec<Shape>> {
+    let at = prop_oneof![-10_i64..10, 3590_i64..3610, 0_i64..20_000];
+    prop::collection::vec((0_u8..5, 0_u8..5, 0_u8..2, 0_u8..40, at), 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn what_is_remembered_is_what_would_be_decided_anew(
+        first in shapes(),
+        second in shapes(),
+        sessions in prop::collection::vec((0_u8..3, -5_i64..5000), 0..5),
+        reads_keys: bool,
+    ) {
+        let rules = format!("{RULES}{}", if reads_keys { KEY_RULE } else { "" });
+        let sessions: Vec<Value> = sessions
+            .into_iter()
+            .map(|(number, at)| sts_event(number, at))
+            .collect();
+        check(policy(&rules), &sessions, [&first, &second]);
+    }
+
+    #[test]
+    fn the_age_of_a_session_is_the_same_within_its_span(issued: i64, at: i64, other: i64) {
+        let principal = Principal {
+            session_issued_at: Some(UtcMicros(issued)),
+            ..Principal::default()
+        };
+        let access = |at| AccessEvent {
+            event_time: UtcMicros(at),
+            principal: &principal,
+            ..empty()
+        };
+        let near = [at, other, issued, at.saturating_add(other % 7_200_000_000)];
+        for (at, other) in near.iter().flat_map(|at| near.iter().map(move |other| (*at, *other))) {
+            let span = session_age_span(&access(at));
+            prop_assert!(span.contains(UtcMicros(at)));
+            let same = session_age_hours(&access(at)) == session_age_hours(&access(other));
+            prop_assert!(same || !span.contains(UtcMicros(other)));
+        }
+    }
+}
+
+fn empty() -> AccessEvent<'static> {
+    const PRINCIPAL: &Principal = &Principal {
+        identity_type: None,
+        principal_id: None,
+        arn: None,
+        account_id: None,
+        user_name: None,
+        access_key_id: None,
+        invoked_by: None,
+        session_issuer_arn: None,
+        session_issuer_account_id: None,
+        session_name: None,
+        session_issued_at: None,
+        source_identity: None,
+        in_scope_issuer_type: None,
+        in_scope_issued_to: None,
+        ec2_role_delivery: None,
+    };
+    const CLIENT: &Client = &Client {
+        source_ip: None,
+        user_agent: None,
+        vpc_endpoint_id: None,
+        tls: crate::model::Tls {
+            version: None,
+            plaintext: false,
+        },
+        auth_method: None,
+    };
+    const TARGET: &Target = &Target {
+        aws_account_id: None,
+        aws_region: None,
+        bucket: None,
+        bucket_account_id: None,
+    };
+    AccessEvent {
+        event_id: "",
+        event_time: UtcMicros(0),
+        event_name: "GetObject",
+        operation: crate::model::Operation::Read,
+        outcome: Outcome::Ok,
+        error_code: None,
+        error_message: None,
+        object_key: None,
+        list_prefix: None,
+        version_id: None,
+        copy_source: None,
+        bytes_in: None,
+        bytes_out: None,
+        sse: None,
+        kms_key_arn: None,
+        presigned: false,
+        request_id: None,
+        shared_event_id: None,
+        principal: PRINCIPAL,
+        client: CLIENT,
+        target: TARGET,
+    }
+}
