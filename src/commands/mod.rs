@@ -15,6 +15,7 @@ use crate::lake::LakeError;
 use crate::pipeline::source::SourceError;
 use crate::policy::PolicyError;
 use clap::{Args, Parser, Subcommand};
+use futures::future::BoxFuture;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,7 +62,14 @@ enum Command {
 }
 
 /// Runs the command and says how it ended.
-pub async fn run(arguments: Arguments) -> ExitCode {
+///
+/// A boxed future: what it awaits is then compiled here, once, and not again
+/// in each program that runs it.
+pub fn run(arguments: Arguments) -> BoxFuture<'static, ExitCode> {
+    Box::pin(run_command(arguments))
+}
+
+async fn run_command(arguments: Arguments) -> ExitCode {
     let Arguments { common, command } = arguments;
     let outcome = match command {
         Command::Scan(arguments) => scan::run(&common, arguments).await,
