@@ -134,8 +134,8 @@ struct Run {
 
 impl Run {
     fn commit(&mut self, batch: Vec<Processed>) {
-        let mut stages = [Stage::default(); 3];
-        let [learn, decide, encode] = &mut stages;
+        let mut stages = [Stage::default(); 2];
+        let [learn, decide] = &mut stages;
         let index = learn.time(|| {
             let sessions = batch
                 .iter()
@@ -167,8 +167,12 @@ impl Run {
             pool: &self.pool,
             now,
         };
-        let Prepared { lake_batch, .. } =
-            encode.time(|| prepare(&batch, context).expect("prepare a batch"));
+        // Files are encoded by a thread of the pool, whose waiting for a busy
+        // CPU this thread cannot tell from work.
+        let before = process_cpu();
+        let Prepared { lake_batch, .. } = prepare(&batch, context).expect("prepare a batch");
+        let after = process_cpu();
+        self.shares.prepare += after.0 + after.1 - before.0 - before.1;
         self.index = Some(index);
         self.shares.batches += 1;
         self.shares.encoded_bytes += lake_batch
@@ -187,10 +191,9 @@ impl Run {
             "nobody else writes this lake"
         );
         let after = process_cpu();
-        let [learn, decide, encode] = stages.map(|stage| stage.0);
+        let [learn, decide] = stages.map(|stage| stage.0);
         self.shares.learn += learn;
         self.shares.decide += decide;
-        self.shares.prepare += encode;
         self.shares.commit += after.0 + after.1 - before.0 - before.1;
     }
 }
