@@ -13,6 +13,8 @@
 mod bad_input;
 #[path = "it/copies.rs"]
 mod copies;
+#[path = "it/durable.rs"]
+mod durable;
 #[path = "it/house.rs"]
 mod house;
 #[path = "it/kill.rs"]

@@ -18,7 +18,7 @@ use super::process::{Processed, Processor, bytes_expected};
 use super::report::Report;
 use super::source::{LocalListing, SourceObject, SourceTotals};
 use crate::identity::{IdentityIndex, IdentitySettings};
-use crate::lake::delta::CommitOutcome;
+use crate::lake::delta::{CONFLICTS_MAX, CommitOutcome};
 use crate::lake::fact_tables::{PolicyVersionFile, hex};
 use crate::lake::ledger::{CopyFilter, Ledger};
 use crate::lake::{Lake, LakeError, facts};
@@ -317,7 +317,7 @@ impl Committer {
         mut batch: Vec<Processed>,
     ) -> Result<(), LakeError> {
         self.learn(&batch);
-        loop {
+        for _ in 0..CONFLICTS_MAX {
             self.drop_known(&mut batch);
             if batch.is_empty() {
                 return Ok(());
@@ -362,6 +362,12 @@ impl Committer {
                 }
             }
         }
+        let table = lake.s3_access();
+        Err(LakeError::contended(
+            table.name,
+            table.url(),
+            CONFLICTS_MAX,
+        ))
     }
 
     /// Drops objects that another writer committed since they were listed.
