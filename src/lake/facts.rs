@@ -66,12 +66,13 @@ pub async fn read_copies(lake: &Lake) -> Result<CopyFilter, LakeError> {
     // Each row may take two keys; all that is read must fit one generation.
     let rows = COPY_REACH / 2;
     let text = format!(
-        "SELECT event_id, event_name, aws_account_id, shared_event_id, principal_arn IS NOT NULL \
+        "SELECT event_id, content_id, event_name, aws_account_id, shared_event_id, principal_arn IS NOT NULL \
          AS has_arn, access_key_id IS NOT NULL AS has_key FROM s3_access WHERE {recent} \
          ORDER BY ingested_at DESC LIMIT {rows}"
     );
     each_batch(lake, &text, |batch| {
         let (event_id, event_name) = (texts(batch, "event_id"), texts(batch, "event_name"));
+        let content_id = texts(batch, "content_id");
         let (account, shared) = (
             texts(batch, "aws_account_id"),
             texts(batch, "shared_event_id"),
@@ -85,6 +86,7 @@ pub async fn read_copies(lake: &Lake) -> Result<CopyFilter, LakeError> {
         for row in 0..batch.num_rows() {
             filter.note(
                 text_at(event_id, row).unwrap_or_default(),
+                text_at(content_id, row),
                 text_at(event_name, row).unwrap_or_default(),
                 text_at(account, row),
                 text_at(shared, row),

@@ -153,6 +153,7 @@ impl CopyFilter {
     pub fn note(
         &mut self,
         event_id: &str,
+        content_id: Option<&str>,
         event_name: &str,
         account_id: Option<&str>,
         shared_event_id: Option<&str>,
@@ -163,7 +164,7 @@ impl CopyFilter {
             account: account_number(account_id),
             richness,
         };
-        if let Some(key) = copy_key_of_row(event_id, account_id) {
+        if let Some(key) = copy_key_of_row(event_id, content_id, account_id) {
             self.insert(key, kept);
         }
         if let Some(shared) = shared_event_id {

@@ -9,6 +9,7 @@ use super::columns::{Column, Values, column};
 use crate::model::{
     AccessEvent, AccessPath, Attribution, Credential, Dataset, UtcMicros, Verdict, Violation,
 };
+use crate::trail::event_id::content_id;
 
 /// Version of the attribution algorithm that a provisional row carries.
 pub const ATTRIBUTION_VERSION: i32 = 1;
@@ -38,10 +39,14 @@ pub struct DecidedAccess<'a> {
 /// The columns that stand in the data files; the partition columns
 /// ([`partition_columns`]) stand in the Delta log.
 pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
-    use Values::{Bool, Int32, Int64, Structs, Text, Texts, Time};
+    use Values::{Bool, Int32, Int64, MadeText, Structs, Text, Texts, Time};
     vec![
         // Event.
         column("event_id", Text(|r| Some(r.access.event_id))),
+        column(
+            "content_id",
+            MadeText(|r| r.access.content_id.map(|id| content_id(&id))),
+        ),
         column("event_time", Time(|r| Some(r.access.event_time))),
         column("event_name", Text(|r| filled(r.access.event_name))),
         column("operation", Text(|r| Some(r.access.operation.as_str()))),

@@ -248,6 +248,9 @@ pub struct AccessEvent<'a> {
     pub presigned: bool,
     pub request_id: Option<&'a str>,
     pub shared_event_id: Option<&'a str>,
+    /// First half of the SHA-256 of the record's content, where its eventID is
+    /// missing or no GUID and so does not tell it from others.
+    pub content_id: Option<[u8; 16]>,
     pub principal: &'a Principal,
     pub client: &'a Client,
     pub target: &'a Target,

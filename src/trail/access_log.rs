@@ -6,7 +6,7 @@
 //! is kept once and referred to by number. About 250 bytes an event, against
 //! some 1,300 of its JSON.
 
-use super::event_id::CopyKey;
+use super::event_id::{CopyKey, content_of_key};
 use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, UtcMicros};
 use indexmap::IndexSet;
 
@@ -54,6 +54,8 @@ pub struct NewAccess<'a> {
     pub target: Target<&'a str>,
     pub source_index: u32,
     pub copy_key: CopyKey,
+    /// Whether the copy key is made of the content, for want of a GUID.
+    pub by_content: bool,
 }
 
 struct Row {
@@ -80,6 +82,7 @@ struct Row {
     operation: Operation,
     outcome: Outcome,
     presigned: bool,
+    by_content: bool,
 }
 
 /// The numbers under which an access's repeated parts are kept: equal numbers
@@ -172,6 +175,7 @@ impl AccessLog {
             operation: access.operation,
             outcome: access.outcome,
             presigned: access.presigned,
+            by_content: access.by_content,
         };
         self.rows.push(row);
     }
@@ -212,6 +216,7 @@ impl AccessLog {
     /// The access at that place; `None` past the end.
     pub fn get(&self, index: usize) -> Option<AccessEvent<'_>> {
         let row = self.rows.get(index)?;
+        let target = self.targets.get_index(row.target as usize)?;
         let count = |n: i64| (n != NO_COUNT).then_some(n);
         Some(AccessEvent {
             event_id: self.text(row.event_id).unwrap_or_default(),
@@ -232,9 +237,12 @@ impl AccessLog {
             presigned: row.presigned,
             request_id: self.text(row.request_id),
             shared_event_id: self.text(row.shared_event_id),
+            content_id: row
+                .by_content
+                .then(|| content_of_key(row.copy_key, target.aws_account_id.as_deref())),
             principal: self.principals.get_index(row.principal as usize)?,
             client: self.clients.get_index(row.client as usize)?,
-            target: self.targets.get_index(row.target as usize)?,
+            target,
         })
     }
 

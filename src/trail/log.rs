@@ -335,6 +335,7 @@ impl ParsedLog {
             target,
             source_index: u32::try_from(self.records).unwrap_or(u32::MAX),
             copy_key: copy_key(guid, content.as_ref(), target.aws_account_id),
+            by_content: guid.is_none(),
         });
     }
 

@@ -257,3 +257,46 @@ fn an_event_without_id_gets_the_hash_of_its_content() {
     assert_eq!(world.scan()["records"]["duplicates"], 1);
     assert_eq!(world.events().len(), 3);
 }
+
+/// Events that public samples publish under one placeholder.
+fn placeholders(n: u64) -> Vec<Value> {
+    (0..n)
+        .map(|n| get_object("...", NOON, user(), &format!("k{n}")))
+        .collect()
+}
+
+#[test]
+fn events_under_one_placeholder_stay_apart_and_their_copies_are_kept_out() {
+    let six = placeholders(6);
+    let keys = |world: &World| {
+        let rows = world.query("SELECT object_key FROM s3_access ORDER BY object_key");
+        rows.iter()
+            .map(|row| row["object_key"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let expected: Vec<String> = (0..6).map(|n| format!("k{n}")).collect();
+    // Copies in one object, in the next commit of the same scan, in a later scan.
+    let first = [&six[..], &six[..2]].concat();
+    let other = |id: u64| get_object(&guid(id), NOON, user(), "k0");
+    let world = world_of(&[
+        ("1205", &first),
+        ("1210", &[six[3].clone(), six[0].clone()]),
+    ]);
+    world.put("small.toml", b"[scan]\ncommit_objects = 1\n");
+    let report = world.scan_with(&["--config", "small.toml", "trail"]);
+    assert_eq!(report["commits"], 2);
+    assert_eq!(report["records"]["duplicates"], 4);
+    assert_eq!(keys(&world), expected);
+    for (minute, n) in [("1215", 0), ("1220", 1)] {
+        let key = log_key(ACCOUNT, "us-west-2", minute, "ffffffffffffffff");
+        world.put_log(&key, &[six[5].clone(), six[1].clone(), other(n)]);
+        assert_eq!(world.scan()["records"]["duplicates"], 2, "{minute}");
+    }
+    assert_eq!(keys(&world).len(), 8);
+    let placeholders = "SELECT DISTINCT content_id FROM s3_access WHERE event_id = '...'";
+    assert_eq!(world.query(placeholders).len(), 6);
+    // Who has an id of his own needs none of the content.
+    let others =
+        "SELECT count(*) AS n FROM s3_access WHERE event_id <> '...' AND content_id IS NOT NULL";
+    assert_eq!(world.number(others), 0);
+}

@@ -9,6 +9,7 @@ use crate::lake::fact_tables::hex;
 use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, Tls};
 use crate::pipeline::process::LOG_OBJECT_BYTES_MAX;
 use crate::trail::access_log::AccessLog;
+use crate::trail::event_id::read_content_id;
 use crate::trail::inflate::{InflateLimits, Inflater, sha256};
 use crate::trail::key::{KeyClass, classify};
 use crate::trail::log::{Content, Cut, LogReader, Origin};
@@ -180,6 +181,7 @@ impl RowRecord {
             presigned: row.truth("presigned"),
             request_id: row.text("request_id"),
             shared_event_id: row.text("shared_event_id"),
+            content_id: row.text("content_id").and_then(read_content_id),
             principal: &self.principal,
             client: &self.client,
             target: &self.target,

@@ -186,6 +186,7 @@ impl Asked {
             presigned: self.presigned,
             request_id: None,
             shared_event_id: None,
+            content_id: None,
             principal: &self.principal,
             client: &self.client,
             target: &self.target,
