@@ -25,7 +25,7 @@ pub fn attribute_within(
     index: &IdentityIndex,
 ) -> (Attribution, TimeSpan) {
     let link = Link::find(access.principal, access.event_time, index);
-    let class = classify(access, &link, index.known());
+    let class = classify(access, &link, index);
     let mut span = link.span;
     let mut answer = Attribution {
         access_path: class.path,
@@ -59,7 +59,7 @@ pub fn attribute_within(
 /// that of the platform does, for a root bucket's keys name the workspace.
 pub fn depends_on_object_key(access: &AccessEvent<'_>, index: &IdentityIndex) -> bool {
     let link = Link::find(access.principal, access.event_time, index);
-    classify(access, &link, index.known()).path == AccessPath::DatabricksPlatform
+    classify(access, &link, index).path == AccessPath::DatabricksPlatform
 }
 
 /// The STS event, and those before it that the classification rests on. Of
