@@ -51,8 +51,9 @@ pub fn attribute_within(
             }
         }
     }
-    answer.unattributed_reason = Some(reason(access, &class, &link, vendor));
-    (answer, span)
+    let (reason, holds) = reason(access, &class, &link, vendor, index.sts_until());
+    answer.unattributed_reason = Some(reason);
+    (answer, span.intersect(holds))
 }
 
 /// Returns whether the answer for this access may depend on its object key:

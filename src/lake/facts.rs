@@ -122,6 +122,21 @@ pub async fn read_identity(lake: &Lake) -> Result<(Vec<StsSession>, Vec<Ec2Insta
     Ok((sessions, instances))
 }
 
+/// The newest time of an event that any object held, in order to go on where
+/// the last scan stopped. `None` for an empty lake.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn read_newest_event(lake: &Lake) -> Result<Option<UtcMicros>, LakeError> {
+    let mut newest = None;
+    let text = "SELECT max(last_event_time) AS newest FROM log_objects";
+    each_batch(lake, text, |batch| {
+        newest = newest.max((0..batch.num_rows()).find_map(|row| time_at(batch, "newest", row)));
+    })
+    .await?;
+    Ok(newest)
+}
+
 /// Runs a query over the open lake and shows each batch of its result.
 async fn each_batch(
     lake: &Lake,

@@ -60,6 +60,12 @@ impl ScanLimits {
     }
 }
 
+/// The event time up to which a trail is complete that was read until `newest`:
+/// until then an absent STS event is a fact, after it only late.
+pub fn trail_complete_until(newest: UtcMicros) -> UtcMicros {
+    newest.plus_seconds(-TRAIL_DELAY_SECS)
+}
+
 /// What a scan needs to be told.
 pub struct ScanJob {
     pub listing: LocalListing,
@@ -77,6 +83,11 @@ pub trait Progress: Send + Sync {
     fn object(&self, bytes: u64);
     fn committed(&self, rows: u64);
 }
+
+/// How far event times may lag behind the newest one read, or the clock, before
+/// all events up to then count as delivered. CloudTrail delivers most within
+/// minutes and promises no time.
+const TRAIL_DELAY_SECS: i64 = 3600;
 
 /// What travels from the listing to the workers.
 struct Assigned {
@@ -105,6 +116,7 @@ pub async fn scan(
     let (sessions, instances) = facts::read_identity(lake).await?;
     let mut committer = Committer {
         decider: Decider::new(policy),
+        newest_event: facts::read_newest_event(lake).await?,
         index: Some(IdentityIndex::new(identity).with(sessions, instances)),
         ledger: Arc::new(Mutex::new(facts::read_ledger(lake).await?)),
         copies: facts::read_copies(lake).await?,
@@ -253,6 +265,8 @@ struct Committer {
     index: Option<IdentityIndex>,
     ledger: Arc<Mutex<Ledger>>,
     copies: CopyFilter,
+    /// The newest event time of all objects gathered, and of those in the lake.
+    newest_event: Option<UtcMicros>,
     report: Report,
     limits: ScanLimits,
     /// Encodes the files of a commit.
@@ -300,7 +314,9 @@ impl Committer {
             let Some(trigger) = trigger else { continue };
             tracing::debug!(?trigger, objects = batch.len(), bytes, "commit");
             if !batch.is_empty() {
-                self.commit(lake, std::mem::take(&mut batch)).await?;
+                let is_last = trigger == CommitTrigger::Drained;
+                self.commit(lake, std::mem::take(&mut batch), is_last)
+                    .await?;
                 bytes = 0;
             }
             since = Instant::now();
@@ -315,6 +331,7 @@ impl Committer {
         &mut self,
         lake: &mut Lake,
         mut batch: Vec<Processed>,
+        is_last: bool,
     ) -> Result<(), LakeError> {
         self.learn(&batch);
         for _ in 0..CONFLICTS_MAX {
@@ -323,6 +340,7 @@ impl Committer {
                 return Ok(());
             }
             let now = (self.now)();
+            self.note_watermark(now, is_last);
             let Prepared {
                 lake_batch,
                 mut report,
@@ -370,6 +388,19 @@ impl Committer {
         ))
     }
 
+    /// Tells the index up to when an absent STS event is a fact. Objects are read
+    /// in the order of their delivery, so what is read is complete up to some
+    /// time before the newest event; at the end it is as complete as the trail.
+    fn note_watermark(&mut self, now: UtcMicros, is_last: bool) {
+        let newest = match self.newest_event {
+            _ if is_last => now,
+            Some(newest) => newest.min(now),
+            None => UtcMicros::MIN,
+        };
+        let until = trail_complete_until(newest);
+        self.index = self.index.take().map(|index| index.with_sts_until(until));
+    }
+
     /// Drops objects that another writer committed since they were listed.
     fn drop_known(&mut self, batch: &mut Vec<Processed>) {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
@@ -393,6 +424,7 @@ impl Committer {
             .iter()
             .filter_map(|done| done.log.last_event_time)
             .max();
+        self.newest_event = self.newest_event.max(newest);
         self.index = self
             .index
             .take()

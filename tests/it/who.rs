@@ -185,3 +185,68 @@ fn cluster_tags_name_the_cluster_and_pool_tags_do_not() {
     );
     assert!(pooled["unattributed_reason"].is_string());
 }
+
+#[test]
+fn a_key_whose_sts_event_may_still_come_is_late_and_not_without_one() {
+    let caller = |key: &str| role_session("etl", "run-1", key, NOON);
+    let read =
+        |n: u64, at: &str, key: &str| get_object(&guid(n), at, caller(key), &format!("k{n}"));
+    let world = world_of(&[
+        ("1205", &[read(1, "2026-03-27T12:01:00Z", "ASIASOON")]),
+        // Issued before, delivered one commit later.
+        (
+            "1206",
+            &[
+                assume_role(&guid(2), NOON, user(), "etl", "run-1", "ASIASOON"),
+                read(3, "2026-03-27T12:02:00Z", "ASIASOON"),
+            ],
+        ),
+        // Two hours on: of what came before, all was delivered.
+        (
+            "1405",
+            &[
+                read(4, "2026-03-27T12:03:00Z", "ASIANEVER"),
+                read(5, "2026-03-27T14:01:00Z", "ASIANEVER"),
+            ],
+        ),
+        // The end of the trail, long ago.
+        ("1406", &[read(6, "2026-03-27T14:02:00Z", "ASIANEVER")]),
+    ]);
+    world.put("small.toml", b"[scan]\ncommit_objects = 1\n");
+    world.scan_with(&["--config", "small.toml", "trail"]);
+    let rows = world.query(
+        "SELECT object_key, session_confidence, unattributed_reason FROM s3_access ORDER BY object_key",
+    );
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+            (
+                text("object_key"),
+                text("session_confidence"),
+                text("unattributed_reason"),
+            )
+        })
+        .collect();
+    let row = |key: &str, confidence: &str, reason: &str| {
+        (key.to_owned(), confidence.to_owned(), reason.to_owned())
+    };
+    assert_eq!(
+        told,
+        [
+            row("k1", "none", "late"),
+            row("k3", "exact", "not_databricks"),
+            row("k4", "none", "no_sts"),
+            row("k5", "none", "late"),
+            row("k6", "none", "late"),
+        ]
+    );
+    // A scan that goes on from there knows how far the lake was read.
+    world.put_log(
+        &log_key(ACCOUNT, "us-west-2", "1407", "ffffffffffffffff"),
+        &[read(7, "2026-03-27T12:04:00Z", "ASIANEVER")],
+    );
+    world.scan_with(&["--config", "small.toml", "trail"]);
+    let reason = "SELECT unattributed_reason FROM s3_access WHERE object_key = 'k7'";
+    assert_eq!(world.one(reason)["unattributed_reason"], "no_sts");
+}

@@ -8,7 +8,7 @@ mod instances;
 mod random;
 mod sessions;
 
-use super::{IdentityIndex, IdentitySettings, attribute};
+use super::{IdentityIndex, IdentitySettings, attribute, attribute_within};
 use crate::model::{
     AccessEvent, Attribution, Client, Ec2Instance, Operation, Outcome, Principal, StsSession,
     Target, UtcMicros,
