@@ -156,7 +156,8 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     report.sts_sessions = lake_batch.sts_sessions.len() as u64;
     report.ec2_instances = lake_batch.ec2_instances.len() as u64;
     lake_batch.access_files = encode(logs, &rows, decider, pool, now)?;
-    // Still unreadable since an earlier scan: that is known already.
+    // What is unreadable still, since an earlier scan, is counted and shown each
+    // time, but stands in the lake already.
     log_objects
         .retain(|object| object.etag.is_some() || !ledger.has_object(&object.uri, None, None));
     lake_batch.log_objects = log_objects;
@@ -168,7 +169,8 @@ fn log_object(processed: &Processed, now: UtcMicros) -> LogObject {
     LogObject {
         uri: object.uri.clone(),
         version_id: None,
-        // An object that could not be read is tried again by the next scan.
+        // Without an ETag, so that the lake never seems to have the object: each
+        // scan tries again what could not be read.
         etag: object.etag.clone().filter(|_| object.unreadable.is_none()),
         kind: processed.kind,
         status: processed.status,

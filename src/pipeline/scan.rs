@@ -192,10 +192,12 @@ fn list(
             return true;
         }
         listed.note(&object.uri, None, etag, None);
-        let in_lake = ledger
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .has_object(&object.uri, None, etag);
+        // What cannot be read is never known: it is shown each time.
+        let in_lake = object.unreadable.is_none()
+            && ledger
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .has_object(&object.uri, None, etag);
         if in_lake {
             known += 1;
             progress.object(object.bytes);
@@ -345,6 +347,11 @@ impl Committer {
                 lake_batch,
                 mut report,
             } = self.prepare(&batch, now)?;
+            if lake_batch.is_empty() {
+                // Only what is unreadable still, as the lake says already.
+                self.report.add(report);
+                return Ok(());
+            }
             let noted: Vec<_> = lake_batch
                 .log_objects
                 .iter()
@@ -405,8 +412,11 @@ impl Committer {
     fn drop_known(&mut self, batch: &mut Vec<Processed>) {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let gathered = batch.len();
-        batch
-            .retain(|done| !ledger.has_object(&done.object.uri, None, done.object.etag.as_deref()));
+        batch.retain(|done| {
+            let object = &done.object;
+            object.unreadable.is_some()
+                || !ledger.has_object(&object.uri, None, object.etag.as_deref())
+        });
         self.report.objects_known += (gathered - batch.len()) as u64;
     }
 
