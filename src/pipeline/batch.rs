@@ -13,7 +13,7 @@ use crate::lake::columns::{Column, schema};
 use crate::lake::data_file::{EncodedFile, FileWriter};
 use crate::lake::error::LakeError;
 use crate::lake::fact_tables::LogObject;
-use crate::lake::ledger::{CopyFilter, Ledger, Seen};
+use crate::lake::ledger::{CopyFilter, FactFilter, Ledger, Seen};
 use crate::lake::s3_access::{DecidedAccess, RowSource, UNREPEATED, columns};
 use crate::lake::store::LakeBatch;
 use crate::model::time::date_text;
@@ -57,6 +57,7 @@ pub struct Context<'c> {
     pub index: &'c IdentityIndex,
     pub ledger: &'c Ledger,
     pub copies: &'c mut CopyFilter,
+    pub facts: &'c mut FactFilter,
     /// Where files are encoded.
     pub pool: &'c rayon::ThreadPool,
     pub now: UtcMicros,
@@ -72,6 +73,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
         index,
         ledger,
         copies,
+        facts,
         pool,
         now,
     } = context;
@@ -80,6 +82,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     let first_row = copies.next_row();
     let mut batch_ledger = Ledger::default();
     let mut lake_batch = LakeBatch::default();
+    let mut learned = 0;
     let mut deciding = decider.batch(index);
     for (log, processed) in logs.iter().enumerate() {
         let mut object = log_object(processed, now);
@@ -135,12 +138,15 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
                 decision,
             }));
         });
+        let sessions = processed.log.sts_sessions.iter();
+        let instances = processed.log.ec2_instances.iter();
+        learned += sessions.len() + instances.len();
         lake_batch
             .sts_sessions
-            .extend(processed.log.sts_sessions.iter().cloned());
+            .extend(sessions.filter(|s| facts.is_new_session(s)).cloned());
         lake_batch
             .ec2_instances
-            .extend(processed.log.ec2_instances.iter().cloned());
+            .extend(instances.filter(|i| facts.is_new_instance(i)).cloned());
         log_objects.push(object);
     }
     drop(deciding);
@@ -155,6 +161,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     report.close_batch(decider);
     report.sts_sessions = lake_batch.sts_sessions.len() as u64;
     report.ec2_instances = lake_batch.ec2_instances.len() as u64;
+    report.fact_copies = learned as u64 - report.sts_sessions - report.ec2_instances;
     lake_batch.access_files = encode(logs, &rows, decider, pool, now)?;
     // What is unreadable still, since an earlier scan, is counted and shown each
     // time, but stands in the lake already.

@@ -20,7 +20,7 @@ use super::source::{LocalListing, SourceObject, SourceTotals};
 use crate::identity::{IdentityIndex, IdentitySettings};
 use crate::lake::delta::{CONFLICTS_MAX, CommitOutcome};
 use crate::lake::fact_tables::{PolicyVersionFile, hex};
-use crate::lake::ledger::{CopyFilter, Ledger};
+use crate::lake::ledger::{CopyFilter, FactFilter, Ledger};
 use crate::lake::{Lake, LakeError, facts};
 use crate::model::{ObjectStatus, UtcMicros};
 use crate::policy::Policy;
@@ -114,8 +114,10 @@ pub async fn scan(
     } = job;
     record_policy(lake, &policy, now()).await?;
     let (sessions, instances) = facts::read_identity(lake).await?;
+    let facts = FactFilter::of(&sessions, &instances);
     let mut committer = Committer {
         decider: Decider::new(policy),
+        facts,
         newest_event: facts::read_newest_event(lake).await?,
         index: Some(IdentityIndex::new(identity).with(sessions, instances)),
         ledger: Arc::new(Mutex::new(facts::read_ledger(lake).await?)),
@@ -267,6 +269,7 @@ struct Committer {
     index: Option<IdentityIndex>,
     ledger: Arc<Mutex<Ledger>>,
     copies: CopyFilter,
+    facts: FactFilter,
     /// The newest event time of all objects gathered, and of those in the lake.
     newest_event: Option<UtcMicros>,
     report: Report,
@@ -379,6 +382,7 @@ impl Committer {
                     let ledger = facts::read_ledger(lake).await?;
                     self.copies = facts::read_copies(lake).await?;
                     let (sessions, instances) = facts::read_identity(lake).await?;
+                    self.facts = FactFilter::of(&sessions, &instances);
                     self.index = self
                         .index
                         .take()
@@ -452,6 +456,7 @@ impl Committer {
             index,
             ledger: &ledger,
             copies: &mut self.copies,
+            facts: &mut self.facts,
             pool: &self.pool,
             now,
         };

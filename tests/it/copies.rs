@@ -300,3 +300,36 @@ fn events_under_one_placeholder_stay_apart_and_their_copies_are_kept_out() {
         "SELECT count(*) AS n FROM s3_access WHERE event_id <> '...' AND content_id IS NOT NULL";
     assert_eq!(world.number(others), 0);
 }
+
+#[test]
+fn a_copy_of_an_identity_fact_is_kept_once_and_counted() {
+    let issue = assume_role(&guid(1), NOON, user(), "etl", "run-1", "ASIAONE");
+    let mut twin = issue.clone();
+    merge(
+        &mut twin,
+        json!({"eventID": guid(2), "recipientAccountId": OTHER_ACCOUNT}),
+    );
+    let tags = [("Vendor", "Databricks"), ("ClusterId", "c1")];
+    let launch = run_instances(&guid(3), NOON, "i-0c1a23fc456b7ab89", &tags);
+    let sample = |role: &str| assume_role("...", NOON, user(), role, "s", "ASIASAMPLE");
+    let first = [
+        issue.clone(),
+        twin.clone(),
+        issue.clone(),
+        launch.clone(),
+        sample("a"),
+        sample("b"),
+    ];
+    let world = world_of(&[("1205", &first), ("1210", &[twin, launch.clone()])]);
+    world.put("small.toml", b"[scan]\ncommit_objects = 1\n");
+    let report = world.scan_with(&["--config", "small.toml", "trail"]);
+    let learned = json!({"sts_sessions": 4, "ec2_instances": 1, "copies": 3});
+    assert_eq!(report["learned"], learned);
+    // And with a later scan.
+    let key = log_key(ACCOUNT, "us-west-2", "1215", "ffffffffffffffff");
+    world.put_log(&key, &[launch, issue, sample("b")]);
+    let learned = json!({"sts_sessions": 0, "ec2_instances": 0, "copies": 3});
+    assert_eq!(world.scan()["learned"], learned);
+    assert_eq!(world.number("SELECT count(*) AS n FROM sts_sessions"), 4);
+    assert_eq!(world.number("SELECT count(*) AS n FROM ec2_instances"), 1);
+}

@@ -159,7 +159,7 @@ fn cluster_tags_name_the_cluster_and_pool_tags_do_not() {
     let report = world.scan();
     assert_eq!(
         report["learned"],
-        json!({"sts_sessions": 2, "ec2_instances": 2})
+        json!({"sts_sessions": 2, "ec2_instances": 2, "copies": 0})
     );
     let rows = world.query("SELECT * FROM s3_access ORDER BY object_key");
     let [tagged, pooled] = rows.as_slice() else {
