@@ -25,7 +25,7 @@ pub const COPY_REACH: usize = 450_000;
 #[derive(Default)]
 pub struct Ledger {
     objects: HashSet<CopyKey, foldhash::fast::FixedState>,
-    contents: HashMap<CopyKey, (), foldhash::fast::FixedState>,
+    contents: HashSet<CopyKey, foldhash::fast::FixedState>,
 }
 
 fn object_key(uri: &str, version_id: Option<&str>, etag: Option<&str>) -> CopyKey {
@@ -52,7 +52,7 @@ impl Ledger {
     ) {
         self.objects.insert(object_key(uri, version_id, etag));
         if let Some(hash) = content {
-            self.contents.insert(first_half(hash), ());
+            self.contents.insert(first_half(hash));
         }
     }
 
@@ -62,7 +62,7 @@ impl Ledger {
 
     /// Whether an object of these bytes was committed.
     pub fn has_content(&self, sha256: &[u8; 32]) -> bool {
-        self.contents.contains_key(&first_half(sha256))
+        self.contents.contains(&first_half(sha256))
     }
 
     pub fn objects(&self) -> usize {

@@ -4,7 +4,7 @@
 //! [`fact_tables`] are those lists; [`data_file`] encodes Parquet; [`delta`] is
 //! one table; [`store`] is the lake: what is committed together and how an
 //! interrupted commit is completed; [`ledger`] knows what is committed already;
-//! [`facts`] reads identity facts back; [`sql`] answers queries.
+//! [`facts`] reads back what is known, by [`rows`]; [`sql`] answers queries.
 
 pub mod columns;
 pub mod data_file;
@@ -13,6 +13,7 @@ pub mod error;
 pub mod fact_tables;
 pub mod facts;
 pub mod ledger;
+pub mod rows;
 pub mod s3_access;
 pub mod sql;
 pub mod store;
