@@ -19,6 +19,8 @@ mod durable;
 mod house;
 #[path = "it/kill.rs"]
 mod kill;
+#[path = "it/memory.rs"]
+mod memory;
 #[path = "it/parse.rs"]
 mod parse;
 #[path = "it/refused.rs"]

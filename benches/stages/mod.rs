@@ -72,7 +72,7 @@ pub fn measure(task: &Task) -> Shares {
     };
     let [mut read, mut inflate, mut hash, mut records, mut process] = [Stage::default(); 5];
     let (mut inflater, mut reader, mut processor) =
-        (Inflater::new(), LogReader::default(), Processor::new(std::sync::Arc::default()));
+        (Inflater::new(), LogReader::default(), Processor::default());
     let mut raw = Vec::new();
     let limits = ScanLimits::for_cores(1);
     let budget = ByteBudget::new(u64::MAX);

@@ -32,6 +32,8 @@ pub enum CommitTrigger {
     Objects,
     /// Its first object has waited long enough.
     Interval,
+    /// An object is next that needs all the memory there is.
+    Room,
     /// Nothing more will come.
     Drained,
 }

@@ -5,7 +5,8 @@
 //! ```
 //! One thread lists and reserves memory in order; a worker for each core turns
 //! objects into accesses; the committer puts them back in order, gathers a batch,
-//! and commits it while the workers go on.
+//! and commits it while the workers go on. An object that needs all the memory
+//! there is waits until everything before it is committed, and is read alone.
 //!
 //! INVARIANT (nothing forgotten): an object is in exactly one place, and the
 //! next scan sees in the lake which ones were committed. A scan killed at any
@@ -84,17 +85,36 @@ pub trait Progress: Send + Sync {
     fn committed(&self, rows: u64);
 }
 
+/// What travels from the listing to the workers.
+enum Assigned {
+    Object {
+        seq: u64,
+        object: Box<SourceObject>,
+        reservation: Reservation,
+    },
+    /// What comes next needs the whole budget: all before it is to be committed.
+    Room { seq: u64 },
+}
+
+/// What travels from the workers to the committer.
+enum Gathered {
+    Done(Box<Processed>),
+    Room { seq: u64 },
+}
+
+impl Gathered {
+    fn seq(&self) -> u64 {
+        match self {
+            Gathered::Done(done) => done.seq,
+            Gathered::Room { seq } => *seq,
+        }
+    }
+}
+
 /// How far event times may lag behind the newest one read, or the clock, before
 /// all events up to then count as delivered. CloudTrail delivers most within
 /// minutes and promises no time.
 const TRAIL_DELAY_SECS: i64 = 3600;
-
-/// What travels from the listing to the workers.
-struct Assigned {
-    seq: u64,
-    object: SourceObject,
-    reservation: Reservation,
-}
 
 /// Scans the sources into the lake.
 ///
@@ -134,18 +154,16 @@ pub async fn scan(
     };
     progress.starts(listing.totals);
     let (assign, assigned) = sync_channel::<Assigned>(limits.threads);
-    let (done, processed) = mpsc::channel::<Processed>(limits.threads * 4);
+    let (done, processed) = mpsc::channel::<Gathered>(limits.threads * 4);
     let ledger = committer.ledger.clone();
     let lister = {
         let (limits, progress) = (limits.clone(), progress.clone());
         tokio::task::spawn_blocking(move || list(listing, &ledger, &limits, &assign, &*progress))
     };
     let assigned = Arc::new(Mutex::new(assigned));
-    let giants = Arc::new(Mutex::new(()));
     for _ in 0..limits.threads {
         let (assigned, done, progress) = (assigned.clone(), done.clone(), progress.clone());
-        let processor = Processor::new(giants.clone());
-        tokio::task::spawn_blocking(move || work(processor, &assigned, &done, &*progress, now));
+        tokio::task::spawn_blocking(move || work(&assigned, &done, &*progress, now));
     }
     // The workers hold the only senders now: the channel ends when they do.
     drop((done, assigned));
@@ -205,10 +223,19 @@ fn list(
             progress.object(object.bytes);
             return true;
         }
-        let reservation = budget.reserve(bytes_expected(&object).min(reservation_max));
-        let sent = assign.send(Assigned {
+        let expected = bytes_expected(&object);
+        let reservation = if expected <= reservation_max {
+            budget.reserve(expected)
+        } else {
+            if assign.send(Assigned::Room { seq }).is_err() {
+                return false;
+            }
+            seq += 1;
+            budget.reserve(budget.total())
+        };
+        let sent = assign.send(Assigned::Object {
             seq,
-            object,
+            object: Box::new(object),
             reservation,
         });
         seq += 1;
@@ -219,29 +246,32 @@ fn list(
 }
 
 fn work(
-    mut processor: Processor,
     assigned: &Mutex<Receiver<Assigned>>,
-    done: &mpsc::Sender<Processed>,
+    done: &mpsc::Sender<Gathered>,
     progress: &dyn Progress,
     now: fn() -> UtcMicros,
 ) {
+    let mut processor = Processor::default();
     loop {
         let next = assigned
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
-        let Ok(Assigned {
-            seq,
-            object,
-            reservation,
-        }) = next
-        else {
-            return;
+        let gathered = match next {
+            Ok(Assigned::Object {
+                seq,
+                object,
+                reservation,
+            }) => {
+                let bytes = object.bytes;
+                let processed = processor.process(seq, *object, reservation, now());
+                progress.object(bytes);
+                Gathered::Done(Box::new(processed))
+            }
+            Ok(Assigned::Room { seq }) => Gathered::Room { seq },
+            Err(_) => return,
         };
-        let bytes = object.bytes;
-        let processed = processor.process(seq, object, reservation, now());
-        progress.object(bytes);
-        if done.blocking_send(processed).is_err() {
+        if done.blocking_send(gathered).is_err() {
             return;
         }
     }
@@ -285,49 +315,62 @@ impl Committer {
     async fn run(
         &mut self,
         lake: &mut Lake,
-        mut processed: mpsc::Receiver<Processed>,
+        mut processed: mpsc::Receiver<Gathered>,
     ) -> Result<(), LakeError> {
-        let mut early: BTreeMap<u64, Processed> = BTreeMap::new();
+        let mut early: BTreeMap<u64, Gathered> = BTreeMap::new();
         let mut next_seq = 0;
         let mut batch: Vec<Processed> = Vec::new();
         let mut bytes = 0;
         let mut since = Instant::now();
         loop {
-            let wait = self.limits.commit_interval.saturating_sub(since.elapsed());
-            let received = tokio::time::timeout(wait, processed.recv()).await;
-            let mut trigger = match received {
-                Ok(Some(done)) => {
-                    early.insert(done.seq, done);
-                    None
-                }
-                Ok(None) => Some(CommitTrigger::Drained),
-                Err(_) => Some(CommitTrigger::Interval),
-            };
-            while let Some(done) = early.remove(&next_seq) {
-                next_seq += 1;
-                bytes += done.reservation.bytes();
-                batch.push(done);
-                if bytes >= self.limits.commit_bytes {
-                    trigger = trigger.or(Some(CommitTrigger::Bytes));
-                } else if batch.len() >= self.limits.commit_objects {
-                    trigger = trigger.or(Some(CommitTrigger::Objects));
-                }
-                if trigger.is_some_and(|t| t != CommitTrigger::Drained) {
+            // First what is there: nothing more may come before it is committed.
+            let mut trigger = None;
+            while trigger.is_none() {
+                let Some(gathered) = early.remove(&next_seq) else {
                     break;
+                };
+                next_seq += 1;
+                match gathered {
+                    Gathered::Done(done) => {
+                        bytes += done.reservation.bytes();
+                        batch.push(*done);
+                        trigger = self.trigger(bytes, batch.len());
+                    }
+                    Gathered::Room { .. } => trigger = Some(CommitTrigger::Room),
                 }
             }
-            let Some(trigger) = trigger else { continue };
+            if trigger.is_none() {
+                let wait = self.limits.commit_interval.saturating_sub(since.elapsed());
+                match tokio::time::timeout(wait, processed.recv()).await {
+                    Ok(Some(gathered)) => {
+                        early.insert(gathered.seq(), gathered);
+                        continue;
+                    }
+                    Ok(None) => trigger = Some(CommitTrigger::Drained),
+                    Err(_) => trigger = Some(CommitTrigger::Interval),
+                }
+            }
             tracing::debug!(?trigger, objects = batch.len(), bytes, "commit");
+            let is_last = trigger == Some(CommitTrigger::Drained);
             if !batch.is_empty() {
-                let is_last = trigger == CommitTrigger::Drained;
                 self.commit(lake, std::mem::take(&mut batch), is_last)
                     .await?;
                 bytes = 0;
             }
             since = Instant::now();
-            if trigger == CommitTrigger::Drained {
+            if is_last {
                 return Ok(());
             }
+        }
+    }
+
+    fn trigger(&self, bytes: u64, objects: usize) -> Option<CommitTrigger> {
+        if bytes >= self.limits.commit_bytes {
+            Some(CommitTrigger::Bytes)
+        } else if objects >= self.limits.commit_objects {
+            Some(CommitTrigger::Objects)
+        } else {
+            None
         }
     }
 
@@ -379,24 +422,26 @@ impl Committer {
                         version,
                         "another writer committed first; preparing the batch anew"
                     );
-                    let ledger = facts::read_ledger(lake).await?;
-                    self.copies = facts::read_copies(lake).await?;
-                    let (sessions, instances) = facts::read_identity(lake).await?;
-                    self.facts = FactFilter::of(&sessions, &instances);
-                    self.index = self
-                        .index
-                        .take()
-                        .map(|index| index.with(sessions, instances));
-                    *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+                    self.learn_from(lake).await?;
                 }
             }
         }
         let table = lake.s3_access();
-        Err(LakeError::contended(
-            table.name,
-            table.url(),
-            CONFLICTS_MAX,
-        ))
+        Err(LakeError::contended(table.name, table.url(), CONFLICTS_MAX))
+    }
+
+    /// Reads what another writer committed.
+    async fn learn_from(&mut self, lake: &Lake) -> Result<(), LakeError> {
+        let ledger = facts::read_ledger(lake).await?;
+        self.copies = facts::read_copies(lake).await?;
+        let (sessions, instances) = facts::read_identity(lake).await?;
+        self.facts = FactFilter::of(&sessions, &instances);
+        self.index = self
+            .index
+            .take()
+            .map(|index| index.with(sessions, instances));
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+        Ok(())
     }
 
     /// Tells the index up to when an absent STS event is a fact. Objects are read

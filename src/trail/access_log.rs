@@ -24,6 +24,12 @@ impl Span {
     };
 }
 
+/// What a principal with its client and target takes beside their texts, and a
+/// name beside its own: the values themselves and their places in the sets.
+const GROUP_BYTES: usize =
+    size_of::<Principal>() + size_of::<Client>() + size_of::<Target>() + 3 * 64;
+const NAME_BYTES: usize = size_of::<String>() + 64;
+
 /// A number for an absent name.
 const NO_NAME: u32 = u32::MAX;
 const NO_COUNT: i64 = i64::MIN;
@@ -106,6 +112,8 @@ pub struct AccessLog {
     clients: IndexSet<Client, foldhash::fast::FixedState>,
     targets: IndexSet<Target, foldhash::fast::FixedState>,
     names: IndexSet<String, foldhash::fast::FixedState>,
+    /// Bytes of what is kept once.
+    kept_once: usize,
 }
 
 impl AccessLog {
@@ -119,8 +127,22 @@ impl AccessLog {
 
     /// Bytes held, to within the maps' own overhead.
     pub fn bytes(&self) -> usize {
-        let groups = self.principals.len() + self.clients.len() + self.targets.len();
-        self.rows.capacity() * size_of::<Row>() + self.arena.capacity() + groups * 600
+        self.rows.capacity() * size_of::<Row>() + self.arena.capacity() + self.kept_once
+    }
+
+    /// Bytes in use: held, without room that is still empty.
+    pub fn bytes_used(&self) -> usize {
+        self.rows.len() * size_of::<Row>() + self.arena.len() + self.kept_once
+    }
+
+    /// Makes room for so much in all: a log of many records that grew step by step
+    /// would hold twice and thrice of it on the way. Room that stays empty is
+    /// never touched, and given back by [`AccessLog::shrink`].
+    pub fn make_room(&mut self, size: LogSize) {
+        self.rows
+            .reserve_exact(size.rows.saturating_sub(self.rows.len()));
+        self.arena
+            .reserve_exact(size.text_bytes.saturating_sub(self.arena.len()));
     }
 
     /// An empty log with room for as much as `like` held: objects of one trail
@@ -151,6 +173,7 @@ impl AccessLog {
     }
 
     pub fn push(&mut self, access: &NewAccess<'_>) {
+        let groups = self.groups_kept();
         let row = Row {
             event_time: access.event_time,
             bytes_in: access.bytes_in.unwrap_or(NO_COUNT),
@@ -178,6 +201,16 @@ impl AccessLog {
             by_content: access.by_content,
         };
         self.rows.push(row);
+        if self.groups_kept() > groups {
+            self.kept_once += GROUP_BYTES
+                + access.principal.text_bytes()
+                + access.client.text_bytes()
+                + access.target.text_bytes();
+        }
+    }
+
+    fn groups_kept(&self) -> usize {
+        self.principals.len() + self.clients.len() + self.targets.len()
     }
 
     fn keep(&mut self, text: Option<&str>) -> Span {
@@ -195,10 +228,14 @@ impl AccessLog {
 
     fn name(&mut self, text: Option<&str>) -> u32 {
         let Some(text) = text else { return NO_NAME };
-        match self.names.get_index_of(text) {
-            Some(index) => u32::try_from(index).unwrap_or(NO_NAME),
-            None => u32::try_from(self.names.insert_full(text.to_owned()).0).unwrap_or(NO_NAME),
-        }
+        let index = match self.names.get_index_of(text) {
+            Some(index) => index,
+            None => {
+                self.kept_once += NAME_BYTES + text.len();
+                self.names.insert_full(text.to_owned()).0
+            }
+        };
+        u32::try_from(index).unwrap_or(NO_NAME)
     }
 
     fn text(&self, span: Span) -> Option<&str> {
@@ -307,6 +344,17 @@ impl AccessLog {
 pub struct LogSize {
     pub rows: usize,
     pub text_bytes: usize,
+}
+
+impl LogSize {
+    /// No more than an object of that many inflated bytes usually holds, so that
+    /// one giant does not make room for another after it.
+    pub fn at_most(self, raw_bytes: usize) -> LogSize {
+        LogSize {
+            rows: self.rows.min(raw_bytes / 512),
+            text_bytes: self.text_bytes.min(raw_bytes / 4),
+        }
+    }
 }
 
 /// What tells copies of one event apart.

@@ -27,6 +27,18 @@ use std::ops::Range;
 const SLICE_BYTES: usize = 4 * 1024 * 1024;
 const WHOLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Most that may be held of one object, in bytes; above it, quarantine.
+///
+/// A log of records as AWS writes them holds a fifth of its inflated bytes. Only
+/// one that is made of next to empty records, which no S3 event is, gets here.
+pub const LOG_HELD_BYTES_MAX: usize = 96 * 1024 * 1024;
+
+/// Rows that room is made for at once.
+const ROWS_ROOM_MAX: usize = 512 * 1024;
+
+/// What a session or an instance fact takes, with its texts.
+const FACT_BYTES: usize = 1536;
+
 /// Rejects listed by place; beyond them only the count goes on.
 pub const REJECTS_LISTED_MAX: usize = 100;
 
@@ -70,14 +82,25 @@ pub enum Unrecognised {
     /// JSON without a member `Records`.
     RecordsMissing,
     RecordsNotAnArray,
+    /// What it holds takes more memory than one object may.
+    HoldsTooMuch,
 }
 
 impl Unrecognised {
+    /// Whether it is JSON for certain, and no log.
+    pub fn is_json(self) -> bool {
+        matches!(
+            self,
+            Unrecognised::RecordsMissing | Unrecognised::RecordsNotAnArray
+        )
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Unrecognised::InvalidJson => "invalid_json",
             Unrecognised::RecordsMissing => "records_missing",
             Unrecognised::RecordsNotAnArray => "records_not_an_array",
+            Unrecognised::HoldsTooMuch => "holds_too_much",
         }
     }
 }
@@ -129,7 +152,7 @@ impl LogReader {
         let len = raw.len();
         raw.resize(len + INPUT_PADDING, 0);
         let mut log = ParsedLog {
-            accesses: AccessLog::with_room_like(self.last),
+            accesses: AccessLog::with_room_like(self.last.at_most(len)),
             ..ParsedLog::default()
         };
         let outcome = match cut {
@@ -189,8 +212,14 @@ impl LogReader {
             // Read record by record because the whole is no JSON.
             SplitError::NoRecords if slice_bytes > 0 => Unrecognised::RecordsMissing,
             SplitError::NoRecords | SplitError::Unbalanced => Unrecognised::InvalidJson,
+            SplitError::TooMany => Unrecognised::HoldsTooMuch,
         })?;
+        log.accesses.make_room(LogSize {
+            rows: records.len().min(ROWS_ROOM_MAX),
+            text_bytes: 0,
+        });
         let mut rest = records.as_slice();
+        let mut is_first = true;
         while let Some(first) = rest.first() {
             let run = rest
                 .iter()
@@ -209,6 +238,17 @@ impl LogReader {
                 }
                 log.reject(BadRecord::InvalidJson);
                 log.records += 1;
+            }
+            if log.bytes_used() > LOG_HELD_BYTES_MAX {
+                return Err(Unrecognised::HoldsTooMuch);
+            }
+            if std::mem::take(&mut is_first) && end > 0 {
+                // The rest is as the first run was, and a little more.
+                let text_bytes = log.accesses.size().text_bytes * (len / end + 1);
+                log.accesses.make_room(LogSize {
+                    rows: 0,
+                    text_bytes: text_bytes.min(LOG_HELD_BYTES_MAX / 2),
+                });
             }
         }
         Ok(Kind::Log)
@@ -254,6 +294,20 @@ fn is_digest(root: Value<'_, '_>) -> bool {
 }
 
 impl ParsedLog {
+    /// Bytes held, about.
+    pub fn bytes(&self) -> usize {
+        self.accesses.bytes() + self.fact_bytes()
+    }
+
+    /// Bytes held, without room that is still empty.
+    fn bytes_used(&self) -> usize {
+        self.accesses.bytes_used() + self.fact_bytes()
+    }
+
+    fn fact_bytes(&self) -> usize {
+        (self.sts_sessions.len() + self.ec2_instances.len()) * FACT_BYTES
+    }
+
     fn take_records(&mut self, records: Value<'_, '_>, origin: Origin<'_>) {
         for value in records.items() {
             self.take_record(value, origin);

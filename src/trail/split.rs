@@ -14,7 +14,14 @@ pub enum SplitError {
     Unbalanced,
     /// There is no array `Records` at the top level.
     NoRecords,
+    /// More than [`RECORDS_MAX`].
+    TooMany,
 }
+
+/// Records of one object, at most: their places alone take 32 MiB then.
+///
+/// The largest object has room for so many of 80 bytes each.
+const RECORDS_MAX: usize = 2 * 1024 * 1024;
 
 /// Byte ranges of the items of the top-level array `Records` (or of a top-level
 /// array itself, as some aggregated files are written).
@@ -78,6 +85,9 @@ fn split_array(raw: &[u8], open: usize) -> Result<(Vec<Range<usize>>, usize), Sp
                 let end = value_end(raw, at)?;
                 if end == at {
                     return Err(SplitError::Unbalanced);
+                }
+                if items.len() >= RECORDS_MAX {
+                    return Err(SplitError::TooMany);
                 }
                 items.push(at..end);
                 at = end;
