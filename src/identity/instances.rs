@@ -29,6 +29,9 @@ struct Instance {
     accounts: BTreeSet<Arc<str>>,
 }
 
+/// What new events tell of one instance: changes and accounts.
+type Told = (Vec<Change>, Vec<Arc<str>>);
+
 impl Instances {
     pub fn len(&self) -> usize {
         self.by_id.len()
@@ -36,7 +39,7 @@ impl Instances {
 
     /// Adds what EC2 events said; each instance touched is computed once.
     pub fn add(&mut self, events: Vec<Ec2Instance>) {
-        let mut found: HashMap<Arc<str>, (Vec<Change>, Vec<Arc<str>>)> = HashMap::new();
+        let mut found: HashMap<Arc<str>, Told> = HashMap::new();
         for event in &events {
             if let Some(change) = Change::of(event) {
                 let id = Arc::from(event.instance_id.as_str());
