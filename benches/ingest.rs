@@ -236,6 +236,8 @@ fn child<R: for<'de> Deserialize<'de>>(
         None => Command::new(this),
     };
     let output = command
+        // As the program sets it for itself.
+        .env("MIMALLOC_PURGE_DELAY", "1")
         .env(TASK, serde_json::to_string(&task).expect("a task is JSON"))
         .stderr(Stdio::inherit())
         .output()

@@ -11,15 +11,27 @@
 
 #[path = "it/bad_input.rs"]
 mod bad_input;
+#[path = "it/copies.rs"]
+mod copies;
+#[path = "it/durable.rs"]
+mod durable;
 #[path = "it/house.rs"]
 mod house;
 #[path = "it/kill.rs"]
 mod kill;
+#[path = "it/memory.rs"]
+mod memory;
 #[path = "it/parse.rs"]
 mod parse;
+#[path = "it/refused.rs"]
+mod refused;
 #[path = "it/scan.rs"]
 mod scan;
 #[path = "it/twin.rs"]
 mod twin;
+#[path = "it/verdicts.rs"]
+mod verdicts;
+#[path = "it/who.rs"]
+mod who;
 #[path = "it/world.rs"]
 mod world;

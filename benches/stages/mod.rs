@@ -9,7 +9,7 @@ use super::{Task, now, process_cpu};
 use bricktrail::identity::{IdentityIndex, IdentitySettings};
 use bricktrail::lake::Lake;
 use bricktrail::lake::delta::CommitOutcome;
-use bricktrail::lake::ledger::{CopyFilter, Ledger};
+use bricktrail::lake::ledger::{CopyFilter, FactFilter, Ledger};
 use bricktrail::pipeline::batch::{Context, Prepared, prepare};
 use bricktrail::pipeline::budget::ByteBudget;
 use bricktrail::pipeline::decide::Decider;
@@ -62,6 +62,7 @@ pub fn measure(task: &Task) -> Shares {
         index: Some(IdentityIndex::new(IdentitySettings::default())),
         ledger: Ledger::default(),
         copies: CopyFilter::default(),
+        facts: FactFilter::default(),
 
         pool: rayon::ThreadPoolBuilder::new()
             .num_threads(1)
@@ -69,11 +70,8 @@ pub fn measure(task: &Task) -> Shares {
             .unwrap(),
     };
     let [mut read, mut inflate, mut hash, mut records, mut process] = [Stage::default(); 5];
-    let (mut inflater, mut reader, mut processor) = (
-        Inflater::new(),
-        LogReader::default(),
-        Processor::new(std::sync::Arc::default()),
-    );
+    let (mut inflater, mut reader, mut processor) =
+        (Inflater::new(), LogReader::default(), Processor::default());
     let mut raw = Vec::new();
     let limits = ScanLimits::for_cores(1);
     let budget = ByteBudget::new(u64::MAX);
@@ -129,6 +127,7 @@ struct Run {
     index: Option<IdentityIndex>,
     ledger: Ledger,
     copies: CopyFilter,
+    facts: FactFilter,
     pool: rayon::ThreadPool,
 }
 
@@ -164,6 +163,7 @@ impl Run {
             index: &index,
             ledger: &self.ledger,
             copies: &mut self.copies,
+            facts: &mut self.facts,
             pool: &self.pool,
             now,
         };

@@ -29,6 +29,8 @@ mod tests;
 use super::{Common, UsageError, output, scan};
 use crate::identity::IdentityIndex;
 use crate::lake::sql;
+use crate::model::UtcMicros;
+use crate::pipeline::scan::trail_complete_until;
 use crate::policy::{Policy, RuleInfo};
 use again::Again;
 use anyhow::Context as _;
@@ -95,9 +97,10 @@ pub async fn run(common: &Common, arguments: ExplainArguments) -> anyhow::Result
         let events = lake.count_events().await.context("count s3_access")?;
         return Err(unknown(&arguments.event_id, &config.lake, events).into());
     }
+    let sts_until = trail_complete_until(UtcMicros::from_datetime(chrono::Utc::now()));
     let mut explanations = Vec::with_capacity(rows.len());
     for row in rows {
-        let index = IdentityIndex::new(config.identity.clone());
+        let index = IdentityIndex::new(config.identity.clone()).with_sts_until(sts_until);
         explanations.push(explain(&lake, row, index, &policy).await?);
     }
     let text = match arguments.format {

@@ -133,9 +133,13 @@ fn records(report: &Report, out: &mut String) {
     line(
         out,
         format_args!(
-            "  learned on the way: {} STS sessions, {} facts on EC2 instances",
+            "  learned on the way: {} STS sessions, {} facts on EC2 instances{}",
             grouped(report.sts_sessions),
-            grouped(report.ec2_instances)
+            grouped(report.ec2_instances),
+            match report.fact_copies {
+                0 => String::new(),
+                copies => format!("; {} copies of them kept out", grouped(copies)),
+            }
         ),
     );
 }
@@ -279,7 +283,11 @@ pub fn json(report: &Report, lake: &str, took: Duration) -> String {
             "bad": counts.bad,
             "event_ids_made": counts.event_ids_made,
         },
-        "learned": { "sts_sessions": report.sts_sessions, "ec2_instances": report.ec2_instances },
+        "learned": {
+            "sts_sessions": report.sts_sessions,
+            "ec2_instances": report.ec2_instances,
+            "copies": report.fact_copies,
+        },
         "attribution": paths,
         "verdicts": Verdict::ALL.iter()
             .map(|v| (v.as_str().to_owned(), report.verdicts.get(v).copied().unwrap_or(0).into()))

@@ -25,7 +25,7 @@ pub fn attribute_within(
     index: &IdentityIndex,
 ) -> (Attribution, TimeSpan) {
     let link = Link::find(access.principal, access.event_time, index);
-    let class = classify(access, &link, index.known());
+    let class = classify(access, &link, index);
     let mut span = link.span;
     let mut answer = Attribution {
         access_path: class.path,
@@ -51,15 +51,16 @@ pub fn attribute_within(
             }
         }
     }
-    answer.unattributed_reason = Some(reason(access, &class, &link, vendor));
-    (answer, span)
+    let (reason, holds) = reason(access, &class, &link, vendor, index.sts_until());
+    answer.unattributed_reason = Some(reason);
+    (answer, span.intersect(holds))
 }
 
 /// Returns whether the answer for this access may depend on its object key:
 /// that of the platform does, for a root bucket's keys name the workspace.
 pub fn depends_on_object_key(access: &AccessEvent<'_>, index: &IdentityIndex) -> bool {
     let link = Link::find(access.principal, access.event_time, index);
-    classify(access, &link, index.known()).path == AccessPath::DatabricksPlatform
+    classify(access, &link, index).path == AccessPath::DatabricksPlatform
 }
 
 /// The STS event, and those before it that the classification rests on. Of

@@ -4,6 +4,7 @@ use super::aws::{
     account_of, filled, instance_by_name, instance_in_scope, is_anonymous, is_ec2_infrastructure,
     is_in_scope_of_instance,
 };
+use super::index::IdentityIndex;
 use super::link::Link;
 use super::settings::Known;
 use super::trace::{End, Vended};
@@ -19,8 +20,13 @@ pub(super) struct Class<'a> {
 }
 
 /// Tells how the access reached S3.
-pub(super) fn classify<'a>(access: &AccessEvent<'a>, link: &Link<'a>, known: &Known) -> Class<'a> {
+pub(super) fn classify<'a>(
+    access: &AccessEvent<'a>,
+    link: &Link<'a>,
+    index: &IdentityIndex,
+) -> Class<'a> {
     let principal = access.principal;
+    let known = index.known();
     let path = |path| Class {
         path,
         instance_id: None,
@@ -31,7 +37,7 @@ pub(super) fn classify<'a>(access: &AccessEvent<'a>, link: &Link<'a>, known: &Kn
     }
     if is_in_scope_of_instance(principal) {
         return Class {
-            instance_id: own_instance(principal, link),
+            instance_id: own_instance(principal, link, index),
             ..path(AccessPath::InstanceProfile)
         };
     }
@@ -41,7 +47,7 @@ pub(super) fn classify<'a>(access: &AccessEvent<'a>, link: &Link<'a>, known: &Kn
     if is_vended(principal, link, known) {
         return path(AccessPath::UnityCatalog);
     }
-    if let Some(instance_id) = own_instance(principal, link) {
+    if let Some(instance_id) = own_instance(principal, link, index) {
         return Class {
             instance_id: Some(instance_id),
             ..path(AccessPath::InstanceProfile)
@@ -113,9 +119,14 @@ fn is_vended(principal: &Principal, link: &Link<'_>, known: &Known) -> bool {
 
 /// The instance whose own credentials signed: by scope, by delivery, by name.
 ///
-/// A name that the STS record contradicts is not believed: whoever may assume
-/// a role may call the session `i-…`.
-fn own_instance<'a>(principal: &'a Principal, link: &Link<'a>) -> Option<&'a str> {
+/// A name that the STS record contradicts is not believed, nor one of an
+/// instance in another account: whoever may assume a role may call the session
+/// `i-…`.
+fn own_instance<'a>(
+    principal: &'a Principal,
+    link: &Link<'a>,
+    index: &IdentityIndex,
+) -> Option<&'a str> {
     let delivered = link.exact().and_then(|trace| trace.delivered_to());
     let in_scope = is_in_scope_of_instance(principal);
     let contradicted = !in_scope
@@ -125,7 +136,10 @@ fn own_instance<'a>(principal: &'a Principal, link: &Link<'a>) -> Option<&'a str
     instance_in_scope(principal)
         .filter(|_| in_scope)
         .or(delivered)
-        .or_else(|| instance_by_name(principal).filter(|_| !contradicted))
+        .or_else(|| {
+            instance_by_name(principal)
+                .filter(|id| !contradicted && !index.ec2_instances().is_foreign(id, principal))
+        })
 }
 
 /// The role that signed, by its full ARN: as the access tells it, else as the

@@ -19,15 +19,29 @@ pub struct IdentityIndex {
     known: Arc<Known>,
     sessions: Sessions,
     instances: Instances,
+    /// Event time up to which every STS event is believed to be known.
+    sts_until: UtcMicros,
 }
 
 impl IdentityIndex {
-    /// Returns an index that knows the settings and no facts yet.
+    /// Returns an index that knows the settings and no facts yet, and takes what
+    /// it is given for complete.
     pub fn new(settings: IdentitySettings) -> IdentityIndex {
         IdentityIndex {
             known: Arc::new(Known::new(settings)),
             sessions: Sessions::default(),
             instances: Instances::default(),
+            sts_until: UtcMicros::MAX,
+        }
+    }
+
+    /// Returns the index with a watermark: STS events after `until` may still
+    /// come, so that nothing follows from their absence.
+    #[must_use]
+    pub fn with_sts_until(self, until: UtcMicros) -> IdentityIndex {
+        IdentityIndex {
+            sts_until: until,
+            ..self
         }
     }
 
@@ -54,6 +68,7 @@ impl IdentityIndex {
             known: self.known,
             sessions: self.sessions.without_older_than(before),
             instances: self.instances.without_older_than(before),
+            sts_until: self.sts_until,
         }
     }
 
@@ -81,6 +96,10 @@ impl IdentityIndex {
 
     pub(super) fn known(&self) -> &Known {
         &self.known
+    }
+
+    pub(super) fn sts_until(&self) -> UtcMicros {
+        self.sts_until
     }
 
     pub(super) fn issued_sessions(&self) -> &Sessions {

@@ -3,9 +3,11 @@
 //! Databricks' own tables, which know pool instances too, will stand beside
 //! this source and before it; they are not read here.
 
+use super::aws::{account_of, account_of_arn, filled};
 use super::tags::{Change, ChangeKind, Claim, claims};
-use crate::model::{Ec2Instance, TimeSpan, UtcMicros};
+use crate::model::{Ec2Instance, Principal, TimeSpan, UtcMicros};
 use hashbrown::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 #[derive(Clone, Debug, Default)]
@@ -22,7 +24,13 @@ struct Instance {
     changes: Vec<Change>,
     claims: Vec<(UtcMicros, Claim)>,
     terminated_at: Option<UtcMicros>,
+    /// Accounts that its events, and the instance profile it was launched with,
+    /// are of: one, in sound records.
+    accounts: BTreeSet<Arc<str>>,
 }
+
+/// What new events tell of one instance: changes and accounts.
+type Told = (Vec<Change>, Vec<Arc<str>>);
 
 impl Instances {
     pub fn len(&self) -> usize {
@@ -31,17 +39,39 @@ impl Instances {
 
     /// Adds what EC2 events said; each instance touched is computed once.
     pub fn add(&mut self, events: Vec<Ec2Instance>) {
-        let mut changes: HashMap<Arc<str>, Vec<Change>> = HashMap::new();
+        let mut found: HashMap<Arc<str>, Told> = HashMap::new();
         for event in &events {
             if let Some(change) = Change::of(event) {
                 let id = Arc::from(event.instance_id.as_str());
-                changes.entry(id).or_default().push(change);
+                let (changes, accounts) = found.entry(id).or_default();
+                changes.push(change);
+                let profile = event.instance_profile_arn.as_deref();
+                let told = [
+                    filled(event.aws_account_id.as_deref()),
+                    profile.and_then(account_of_arn),
+                ];
+                accounts.extend(told.into_iter().flatten().map(Arc::from));
             }
         }
-        for (id, changes) in changes {
-            let instance = self.by_id.entry(id).or_default();
-            Arc::make_mut(instance).add(changes);
+        for (id, (changes, accounts)) in found {
+            let instance = Arc::make_mut(self.by_id.entry(id).or_default());
+            instance.accounts.extend(accounts);
+            instance.add(changes);
         }
+    }
+
+    /// Whether the instance is known to be of another account than the principal,
+    /// so that it cannot be the one whose credentials these are: EC2 delivers only
+    /// roles of the instance's own account.
+    ///
+    /// Roles are not compared: a record of a launch names the instance profile,
+    /// whose role may have another name, and may be replaced while it runs.
+    pub fn is_foreign(&self, instance_id: &str, principal: &Principal) -> bool {
+        let (Some(instance), Some(account)) = (self.by_id.get(instance_id), account_of(principal))
+        else {
+            return false;
+        };
+        !instance.accounts.is_empty() && !instance.accounts.contains(account)
     }
 
     /// M3: what stands behind the instance at `at`, if it lives then; and for

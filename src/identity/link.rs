@@ -51,7 +51,7 @@ impl<'a> Link<'a> {
             [_] => when_unique,
             _ => Confidence::Ambiguous,
         };
-        let trace = |call: &&'a Call| Trace::of(call, index.issued_sessions(), index.known());
+        let trace = |call: &&'a Call| Trace::of(call, index);
         Link {
             method: (!calls.is_empty()).then_some(method),
             confidence,

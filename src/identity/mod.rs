@@ -21,12 +21,12 @@
 //! | any, by a pre-signed URL | `external`: whoever has the URL reads; its signer's path stays |
 //! | `aws_service`, `static_key` | `not_databricks` |
 //! | `instance_profile`, `assumed_by_instance` | `not_databricks` if the instance was seen launched without Databricks' tag, else `late`: the tables that name runs and users have not been read up to this event |
-//! | `unity_catalog` | `late` (the audit log has not been read); `no_sts` without its STS event |
+//! | `unity_catalog` | `late` (the audit log has not been read); `no_sts` without its STS event, once that would be known |
 //! | `databricks_platform` | `platform` |
 //! | `other_role`, another account or issued to one | `external` |
 //! | `other_role`, issued to a user or service here; root, federated user | `not_databricks` |
 //! | `other_role`, of a session that was Databricks' | `path_unsupported` |
-//! | `other_role`, its STS event or one before it missing or not single | `no_sts`; `fields_omitted` where the record has nothing to join by |
+//! | `other_role`, its STS event or one before it missing or not single | `late` until the watermark of STS events has passed, then `no_sts`; `fields_omitted` where the record has nothing to join by |
 //! | `anonymous` | `external` |
 //! | `unknown` | `fields_omitted` without identity type, else `not_databricks` |
 

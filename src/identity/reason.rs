@@ -6,10 +6,41 @@ use super::classify::Class;
 use super::link::Link;
 use super::tags::Vendor;
 use super::trace::End;
-use crate::model::{AccessEvent, AccessPath, Confidence, UnattributedReason};
+use crate::model::{AccessEvent, AccessPath, Confidence, TimeSpan, UnattributedReason, UtcMicros};
 
-/// Tells why the principal of an access is unknown.
+/// Tells why the principal of an access is unknown, and over which event times
+/// the same is true.
+///
+/// INVARIANT (absence is late first): that an STS event is missing means nothing
+/// until the watermark of STS events has passed the access, which came after it.
 pub(super) fn reason(
+    access: &AccessEvent<'_>,
+    class: &Class<'_>,
+    link: &Link<'_>,
+    vendor: Vendor,
+    sts_until: UtcMicros,
+) -> (UnattributedReason, TimeSpan) {
+    let reason = settled_reason(access, class, link, vendor);
+    if reason != UnattributedReason::NoSts {
+        return (reason, TimeSpan::ALWAYS);
+    }
+    if access.event_time > sts_until {
+        let from = UtcMicros(sts_until.0.saturating_add(1));
+        let span = TimeSpan {
+            from,
+            ..TimeSpan::ALWAYS
+        };
+        return (UnattributedReason::Late, span);
+    }
+    let span = TimeSpan {
+        until: sts_until,
+        ..TimeSpan::ALWAYS
+    };
+    (reason, span)
+}
+
+/// The reason where all STS events are known.
+fn settled_reason(
     access: &AccessEvent<'_>,
     class: &Class<'_>,
     link: &Link<'_>,

@@ -11,6 +11,7 @@ use super::aws::{
     is_in_scope_of_instance, is_instance_id, is_role_session,
 };
 use super::call::Call;
+use super::index::IdentityIndex;
 use super::sessions::Sessions;
 use super::settings::Known;
 use crate::model::{Principal, UtcMicros};
@@ -63,7 +64,7 @@ pub(super) enum Vended {
 }
 
 impl<'a> Trace<'a> {
-    pub fn of(call: &'a Call, sessions: &'a Sessions, known: &Known) -> Trace<'a> {
+    pub fn of(call: &'a Call, index: &'a IdentityIndex) -> Trace<'a> {
         let mut trace = Trace {
             chain: vec![call],
             end: End::Unrecorded,
@@ -71,8 +72,8 @@ impl<'a> Trace<'a> {
         };
         let mut call = call;
         loop {
-            let parent = parent_of(call, sessions);
-            if let Some(end) = end_at(call, parent, known) {
+            let parent = parent_of(call, index.issued_sessions());
+            if let Some(end) = end_at(call, parent, index) {
                 trace.end = end;
                 if end == End::Unrecorded {
                     trace.self_assumed &= is_self_assumed(call, parent);
@@ -145,8 +146,11 @@ fn parent_of<'a>(call: &'a Call, sessions: &'a Sessions) -> Option<&'a Call> {
 }
 
 /// Where the chain ends, if it ends at this call.
-fn end_at<'a>(call: &'a Call, parent: Option<&Call>, known: &Known) -> Option<End<'a>> {
+fn end_at<'a>(call: &'a Call, parent: Option<&Call>, index: &IdentityIndex) -> Option<End<'a>> {
     let caller = call.caller();
+    let known = index.known();
+    let named =
+        || instance_by_name(caller).filter(|id| !index.ec2_instances().is_foreign(id, caller));
     if is_ec2_service(caller)
         && let Some(instance_id) = call.session_name().filter(|name| is_instance_id(name))
     {
@@ -169,14 +173,14 @@ fn end_at<'a>(call: &'a Call, parent: Option<&Call>, known: &Known) -> Option<En
         return match (instance_in_scope(caller), parent) {
             (None, Some(_)) => None,
             (id, _) => Some(End::CalledByInstance {
-                instance_id: id.or_else(|| instance_by_name(caller)),
+                instance_id: id.or_else(named),
             }),
         };
     }
     if parent.is_some() {
         return None;
     }
-    if let Some(id) = instance_by_name(caller) {
+    if let Some(id) = named() {
         return Some(End::CalledByInstance {
             instance_id: Some(id),
         });

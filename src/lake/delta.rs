@@ -4,6 +4,11 @@
 //! neither refuses an application transaction that was committed before nor
 //! tells a caller that another writer came first, so every commit is tried
 //! exactly once at the next version and a conflict is an outcome, not an error.
+//!
+//! INVARIANT (no false failure): a commit whose entry stands in the log is a
+//! success, whatever fails after it (a checkpoint) or instead of it (the store's
+//! answer). Each commit carries an id of its own; where the outcome is in doubt,
+//! the log tells whose commit stands there.
 
 use super::LakeError;
 use super::data_file::EncodedFile;
@@ -11,7 +16,9 @@ use crate::model::UtcMicros;
 use arrow::datatypes::SchemaRef;
 use datafusion::object_store::ObjectStoreExt as _;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
+use deltalake::kernel::transaction::{
+    CommitBuilder, CommitProperties, PostCommit, TransactionError,
+};
 use deltalake::kernel::{Action, Add, StructType, Transaction};
 use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
@@ -20,6 +27,13 @@ use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use std::collections::HashMap;
 use url::Url;
+
+/// Member of commitInfo that tells whose commit it is.
+const COMMIT_ID: &str = "bricktrail.commit_id";
+
+/// Lost races in a row after which a commit is given up. Each means that another
+/// writer got on; so many in a row mean that there are far too many of them.
+pub const CONFLICTS_MAX: u32 = 100;
 
 /// What became of an attempt to commit.
 #[must_use]
@@ -166,13 +180,26 @@ impl LakeTable {
     /// Tries to commit at the next version, once.
     ///
     /// # Errors
-    /// When the log cannot be written; then nothing of it is committed.
+    /// When the log cannot be written; then nothing of it is committed, unless
+    /// the error says that the outcome cannot be told.
     pub async fn append(
         &mut self,
         adds: Vec<Add>,
         txn: Option<(&str, u64)>,
         metadata: Vec<(String, serde_json::Value)>,
     ) -> Result<CommitOutcome, LakeError> {
+        let id = uuid::Uuid::new_v4().to_string();
+        self.append_as(&id, adds, txn, metadata).await
+    }
+
+    async fn append_as(
+        &mut self,
+        id: &str,
+        adds: Vec<Add>,
+        txn: Option<(&str, u64)>,
+        mut metadata: Vec<(String, serde_json::Value)>,
+    ) -> Result<CommitOutcome, LakeError> {
+        metadata.push((COMMIT_ID.to_owned(), id.into()));
         let mut properties = CommitProperties::default()
             .with_max_retries(0)
             .with_metadata(metadata);
@@ -185,25 +212,68 @@ impl LakeTable {
             partition_by: Some(self.state.metadata().partition_columns().to_vec()),
             predicate: None,
         };
-        let outcome = CommitBuilder::from(properties)
+        let commit = CommitBuilder::from(properties)
             .with_actions(adds.into_iter().map(Action::Add).collect())
-            .build(Some(&self.state), self.log_store.clone(), operation)
-            .await;
-        match outcome {
-            Ok(committed) => {
-                self.state = committed.snapshot();
-                Ok(CommitOutcome::Committed {
-                    version: committed.version(),
-                })
-            }
-            Err(error) if is_conflict(&error) => {
-                self.refresh().await?;
-                Ok(CommitOutcome::Conflict {
-                    version: self.version(),
-                })
-            }
-            Err(source) => Err(LakeError::commit(self.name, &self.url, source)),
+            .build(Some(&self.state), self.log_store.clone(), operation);
+        // Two steps: the entry in the log, and then what follows from it.
+        let entry = match commit.into_prepared_commit_future().await {
+            Ok(prepared) => prepared.await,
+            Err(error) => Err(error),
+        };
+        match entry {
+            Ok(entry) => Ok(self.after_commit(entry).await),
+            Err(error) => self.after_failure(id, &error).await,
         }
+    }
+
+    /// Checkpoint and new state. The commit stands, so a failure here is only
+    /// logged: the next commit brings the state up to date, and a later
+    /// checkpoint makes up for the one that is missing.
+    async fn after_commit(&mut self, entry: PostCommit) -> CommitOutcome {
+        let version = entry.version;
+        match entry.await {
+            Ok(committed) => self.state = committed.snapshot(),
+            Err(error) => {
+                tracing::warn!(table = self.name, version, %error, "committed, but without its checkpoint");
+                if let Err(error) = self.refresh().await {
+                    tracing::warn!(table = self.name, version, %error, "committed, but not read back yet");
+                }
+            }
+        }
+        CommitOutcome::Committed { version }
+    }
+
+    /// Finds out what became of a commit that was reported as failed: the entry
+    /// may stand all the same, for example when only the store's answer got lost
+    /// and its second try met the first.
+    async fn after_failure(
+        &mut self,
+        id: &str,
+        failure: &DeltaTableError,
+    ) -> Result<CommitOutcome, LakeError> {
+        let before = self.version();
+        let unknown = |table: &LakeTable, error: LakeError| {
+            let detail = format!("{failure}. Whether it stands could not be told: {error}");
+            LakeError::commit(table.name, &table.url, detail)
+        };
+        if let Err(error) = self.refresh().await {
+            return Err(unknown(self, error));
+        }
+        for version in before + 1..=self.version() {
+            match self.commit_info(version, COMMIT_ID).await {
+                Ok(found) if found.as_ref().and_then(|found| found.as_str()) == Some(id) => {
+                    return Ok(CommitOutcome::Committed { version });
+                }
+                Ok(_) => {}
+                Err(error) => return Err(unknown(self, error)),
+            }
+        }
+        if is_conflict(failure) {
+            return Ok(CommitOutcome::Conflict {
+                version: self.version(),
+            });
+        }
+        Err(LakeError::commit(self.name, &self.url, failure))
     }
 
     /// Brings the state up to the newest version.
@@ -292,4 +362,70 @@ async fn create(
         )]))
         .await?;
     Ok(created)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    async fn table(folder: &Path) -> LakeTable {
+        let url = Url::from_directory_path(folder).unwrap();
+        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Utf8, true)]));
+        LakeTable::open_or_create("log_objects", url, schema, &[])
+            .await
+            .unwrap()
+    }
+
+    async fn append(table: &mut LakeTable, id: &str) -> CommitOutcome {
+        table
+            .append_as(id, Vec::new(), None, Vec::new())
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_commit_without_its_checkpoint_is_a_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut table = table(folder.path()).await;
+        // Where the checkpoint of version 19 should go, there is a folder.
+        let place = "_delta_log/00000000000000000019.checkpoint.parquet";
+        std::fs::create_dir(folder.path().join(place)).unwrap();
+        for version in 1..=22 {
+            let outcome = append(&mut table, &version.to_string()).await;
+            assert_eq!(outcome, CommitOutcome::Committed { version });
+            assert_eq!(table.version(), version);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_conflict_with_ones_own_commit_is_a_success() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = table(folder.path()).await;
+        let mut again = table(folder.path()).await;
+        let mut other = table(folder.path()).await;
+        let _committed = append(&mut first, "mine").await;
+        let _committed = append(&mut first, "later").await;
+        // What a second try sees when the answer to the first got lost.
+        let outcome = append(&mut again, "mine").await;
+        assert_eq!(outcome, CommitOutcome::Committed { version: 1 });
+        assert_eq!(again.version(), 2);
+        let outcome = append(&mut other, "another").await;
+        assert_eq!(outcome, CommitOutcome::Conflict { version: 2 });
+    }
+
+    #[tokio::test]
+    async fn an_error_after_the_entry_was_written_is_a_success() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = table(folder.path()).await;
+        let mut second = table(folder.path()).await;
+        let failure = DeltaTableError::generic("connection closed");
+        let outcome = second.after_failure("mine", &failure).await;
+        assert!(outcome.is_err(), "{outcome:?}");
+        let _committed = append(&mut first, "mine").await;
+        let outcome = second.after_failure("mine", &failure).await.unwrap();
+        assert_eq!(outcome, CommitOutcome::Committed { version: 1 });
+    }
 }

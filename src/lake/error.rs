@@ -49,6 +49,16 @@ pub enum LakeError {
         url: String,
         detail: String,
     },
+    #[error(
+        "commit to table `{table}` at `{url}`: other writers came first {attempts} times in a \
+         row. Nothing of this commit is visible; run the command again when fewer scans write \
+         this lake"
+    )]
+    Contended {
+        table: &'static str,
+        url: String,
+        attempts: u32,
+    },
     #[error("encode rows of table `{table}`: {detail}")]
     Encode { table: &'static str, detail: String },
 }
@@ -83,6 +93,14 @@ impl LakeError {
             table,
             url: place(url),
             detail: first_lines(&cause),
+        }
+    }
+
+    pub fn contended(table: &'static str, url: &Url, attempts: u32) -> LakeError {
+        LakeError::Contended {
+            table,
+            url: place(url),
+            attempts,
         }
     }
 

@@ -8,8 +8,9 @@
 //! Copies of *events* are recognised within a bounded reach, this commit and
 //! the most recent rows; those further apart are left to `settle`.
 
+use crate::model::{Ec2Instance, Principal, StsSession};
 use crate::trail::access_log::CopyId;
-use crate::trail::event_id::{CopyKey, copy_key_of_row, guid_bytes};
+use crate::trail::event_id::{CopyKey, copy_key_of_row, guid_bytes, read_content_id};
 use crate::trail::inflate::sha256;
 use hashbrown::{HashMap, HashSet};
 
@@ -24,7 +25,7 @@ pub const COPY_REACH: usize = 450_000;
 #[derive(Default)]
 pub struct Ledger {
     objects: HashSet<CopyKey, foldhash::fast::FixedState>,
-    contents: HashMap<CopyKey, (), foldhash::fast::FixedState>,
+    contents: HashSet<CopyKey, foldhash::fast::FixedState>,
 }
 
 fn object_key(uri: &str, version_id: Option<&str>, etag: Option<&str>) -> CopyKey {
@@ -51,7 +52,7 @@ impl Ledger {
     ) {
         self.objects.insert(object_key(uri, version_id, etag));
         if let Some(hash) = content {
-            self.contents.insert(first_half(hash), ());
+            self.contents.insert(first_half(hash));
         }
     }
 
@@ -61,7 +62,7 @@ impl Ledger {
 
     /// Whether an object of these bytes was committed.
     pub fn has_content(&self, sha256: &[u8; 32]) -> bool {
-        self.contents.contains_key(&first_half(sha256))
+        self.contents.contains(&first_half(sha256))
     }
 
     pub fn objects(&self) -> usize {
@@ -153,6 +154,7 @@ impl CopyFilter {
     pub fn note(
         &mut self,
         event_id: &str,
+        content_id: Option<&str>,
         event_name: &str,
         account_id: Option<&str>,
         shared_event_id: Option<&str>,
@@ -163,7 +165,7 @@ impl CopyFilter {
             account: account_number(account_id),
             richness,
         };
-        if let Some(key) = copy_key_of_row(event_id, account_id) {
+        if let Some(key) = copy_key_of_row(event_id, content_id, account_id) {
             self.insert(key, kept);
         }
         if let Some(shared) = shared_event_id {
@@ -186,6 +188,93 @@ impl CopyFilter {
             self.recent.clear();
         }
         self.recent.insert(key, kept);
+    }
+}
+
+/// Keys of identity facts remembered, at least; about 17 bytes each, two
+/// generations. Facts are a few in a hundred records.
+const FACT_REACH: usize = 100_000;
+
+/// Recognises copies of identity facts within its reach: of one STS event in one
+/// account, of what one EC2 event says of one instance. The copies that two
+/// accounts get of one event differ and stay.
+#[derive(Default)]
+pub struct FactFilter {
+    recent: HashSet<CopyKey, foldhash::fast::FixedState>,
+    older: HashSet<CopyKey, foldhash::fast::FixedState>,
+}
+
+impl FactFilter {
+    /// A filter that knows these facts.
+    pub fn of(sessions: &[StsSession], instances: &[Ec2Instance]) -> FactFilter {
+        let mut filter = FactFilter::default();
+        for session in sessions {
+            filter.is_new_session(session);
+        }
+        for instance in instances {
+            filter.is_new_instance(instance);
+        }
+        filter
+    }
+
+    /// Whether the session is none that was seen before; remembers it.
+    pub fn is_new_session(&mut self, session: &StsSession) -> bool {
+        // Only what a row keeps: it must tell the same of its session.
+        let content = || {
+            let caller = Principal {
+                user_name: None,
+                session_issuer_account_id: None,
+                source_identity: None,
+                ec2_role_delivery: None,
+                ..session.caller.clone()
+            };
+            let session = StsSession {
+                source_uri: String::new(),
+                caller,
+                ..session.clone()
+            };
+            format!("{session:?}")
+        };
+        let account = session.aws_account_id.as_deref();
+        self.is_new("sts", &session.event_id, account, "", content)
+    }
+
+    /// Whether the fact is none that was seen before; remembers it.
+    pub fn is_new_instance(&mut self, instance: &Ec2Instance) -> bool {
+        let content = || {
+            let instance = Ec2Instance {
+                source_uri: String::new(),
+                ..instance.clone()
+            };
+            format!("{instance:?}")
+        };
+        let account = instance.aws_account_id.as_deref();
+        let id = &instance.instance_id;
+        self.is_new("ec2", &instance.event_id, account, id, content)
+    }
+
+    /// An event id that is a placeholder tells nothing; then the content does.
+    fn is_new(
+        &mut self,
+        table: &str,
+        event_id: &str,
+        account_id: Option<&str>,
+        instance_id: &str,
+        content: impl Fn() -> String,
+    ) -> bool {
+        let is_id = guid_bytes(event_id).is_some() || read_content_id(event_id).is_some();
+        let content = if is_id { String::new() } else { content() };
+        let account_id = account_id.unwrap_or_default();
+        let parts = [table, event_id, account_id, instance_id, &content];
+        let key = first_half(&sha256(parts.join("\0").as_bytes()));
+        if self.recent.contains(&key) || self.older.contains(&key) {
+            return false;
+        }
+        if self.recent.len() >= FACT_REACH {
+            std::mem::swap(&mut self.recent, &mut self.older);
+            self.recent.clear();
+        }
+        self.recent.insert(key)
     }
 }
 

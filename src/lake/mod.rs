@@ -4,7 +4,7 @@
 //! [`fact_tables`] are those lists; [`data_file`] encodes Parquet, [`chunks`] does
 //! so for rows that have much in common; [`delta`] is one table; [`store`] is the lake: what is committed together and how an
 //! interrupted commit is completed; [`ledger`] knows what is committed already;
-//! [`facts`] reads identity facts back; [`sql`] answers queries.
+//! [`facts`] reads back what is known, by [`rows`]; [`sql`] answers queries.
 
 pub mod chunks;
 pub mod columns;
@@ -14,6 +14,7 @@ pub mod error;
 pub mod fact_tables;
 pub mod facts;
 pub mod ledger;
+pub mod rows;
 pub mod s3_access;
 pub mod sql;
 pub mod store;

@@ -7,6 +7,7 @@
 
 use super::columns::{Column, Part, Values, column, shared};
 use crate::model::{AccessEvent, AccessPath, Credential, UtcMicros, Verdict, Violation};
+use crate::trail::event_id::content_id;
 
 /// Version of the attribution algorithm that a provisional row carries.
 pub const ATTRIBUTION_VERSION: i32 = 1;
@@ -42,10 +43,15 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
     use Part::{
         Attribution, Batch, Client, Dataset, Judgement, Principal, Request, Row, Source, Target,
     };
-    use Values::{Bool, Int32, Int64, Structs, Text, Texts, Time};
+    use Values::{Bool, Int32, Int64, MadeText, Structs, Text, Texts, Time};
     vec![
         // Event.
         shared(Row, "event_id", Text(|r| Some(r.access.event_id))),
+        shared(
+            Row,
+            "content_id",
+            MadeText(|r| r.access.content_id.map(|id| content_id(&id))),
+        ),
         shared(Row, "event_time", Time(|r| Some(r.access.event_time))),
         shared(Request, "event_name", Text(|r| filled(r.access.event_name))),
         shared(

@@ -16,7 +16,7 @@
 
 use super::columns::{Column, schema};
 use super::data_file::{EncodedFile, FileWriter};
-use super::delta::{CommitOutcome, LakeTable};
+use super::delta::{CONFLICTS_MAX, CommitOutcome, LakeTable};
 use super::error::LakeError;
 use super::fact_tables::{self, LogObject, PolicyVersionFile};
 use super::s3_access;
@@ -41,6 +41,24 @@ pub struct LakeBatch {
     pub log_objects: Vec<LogObject>,
     pub sts_sessions: Vec<StsSession>,
     pub ec2_instances: Vec<Ec2Instance>,
+}
+
+impl LakeBatch {
+    /// Whether a commit of it would change nothing.
+    pub fn is_empty(&self) -> bool {
+        self.access_files.is_empty()
+            && self.log_objects.is_empty()
+            && self.sts_sessions.is_empty()
+            && self.ec2_instances.is_empty()
+    }
+}
+
+/// Files of a batch, in their tables' folders, not committed yet.
+#[derive(Default)]
+struct Written {
+    accesses: Vec<Add>,
+    /// In the order of [`FOLLOWERS`].
+    followers: [Vec<Add>; 3],
 }
 
 /// The open lake.
@@ -161,24 +179,25 @@ impl Lake {
     /// is visible, and the lake shows what the other writer committed.
     ///
     /// # Errors
-    /// When files or log cannot be written; then nothing of it is visible.
+    /// When files or log cannot be written; then nothing of it is visible. Files
+    /// stay where the outcome is in doubt: what the log may name is not deleted.
     pub async fn commit(
         &mut self,
         batch: LakeBatch,
         now: UtcMicros,
     ) -> Result<CommitOutcome, LakeError> {
-        let [sts, ec2, ledger] = &self.followers;
-        let followed = serde_json::json!({
-            "sts_sessions": write_rows(sts, &fact_tables::sts_sessions(), batch.sts_sessions, now).await?,
-            "ec2_instances": write_rows(ec2, &fact_tables::ec2_instances(), batch.ec2_instances, now).await?,
-            "log_objects": write_rows(ledger, &fact_tables::log_objects(), batch.log_objects, now).await?,
-        });
-        let mut adds = Vec::with_capacity(batch.access_files.len());
-        for file in batch.access_files {
-            adds.push(self.s3_access.write(file, now).await?);
+        let mut written = Written::default();
+        if let Err(error) = self.write(batch, now, &mut written).await {
+            self.discard(&written).await;
+            return Err(error);
         }
-        let written = adds.clone();
-        let metadata = vec![(ROLL_FORWARD.to_owned(), followed)];
+        let followed: serde_json::Map<String, serde_json::Value> = FOLLOWERS
+            .iter()
+            .zip(&written.followers)
+            .map(|(name, adds)| ((*name).to_owned(), serde_json::json!(adds)))
+            .collect();
+        let metadata = vec![(ROLL_FORWARD.to_owned(), followed.into())];
+        let adds = written.accesses.clone();
         let outcome = self.s3_access.append(adds, None, metadata).await?;
         match outcome {
             CommitOutcome::Committed { version } => {
@@ -187,11 +206,41 @@ impl Lake {
                 }
             }
             CommitOutcome::Conflict { .. } => {
-                self.s3_access.discard(&written).await;
+                self.discard(&written).await;
                 self.roll_forward().await?;
             }
         }
         Ok(outcome)
+    }
+
+    /// Writes the batch's files; `written` names those that are there, also
+    /// when one fails.
+    async fn write(
+        &self,
+        batch: LakeBatch,
+        now: UtcMicros,
+        written: &mut Written,
+    ) -> Result<(), LakeError> {
+        let [sts, ec2, ledger] = &self.followers;
+        let [sts_adds, ec2_adds, ledger_adds] = &mut written.followers;
+        *sts_adds = write_rows(sts, &fact_tables::sts_sessions(), batch.sts_sessions, now).await?;
+        *ec2_adds =
+            write_rows(ec2, &fact_tables::ec2_instances(), batch.ec2_instances, now).await?;
+        *ledger_adds =
+            write_rows(ledger, &fact_tables::log_objects(), batch.log_objects, now).await?;
+        for file in batch.access_files {
+            written
+                .accesses
+                .push(self.s3_access.write(file, now).await?);
+        }
+        Ok(())
+    }
+
+    async fn discard(&self, written: &Written) {
+        self.s3_access.discard(&written.accesses).await;
+        for (table, adds) in self.followers.iter().zip(&written.followers) {
+            table.discard(adds).await;
+        }
     }
 
     /// Applies what commits to `s3_access` hold for the other tables.
@@ -229,7 +278,7 @@ impl Lake {
             return Ok(());
         };
         // The version's hash is its transaction id: recorded once, whoever does it.
-        loop {
+        for _ in 0..CONFLICTS_MAX {
             if self
                 .policy_versions
                 .transaction_version(&version)
@@ -242,12 +291,17 @@ impl Lake {
             let adds =
                 write_rows(table, &fact_tables::policy_versions(), files.clone(), now).await?;
             let txn = Some((version.as_str(), 1));
-            if let CommitOutcome::Committed { .. } =
-                self.policy_versions.append(adds, txn, Vec::new()).await?
-            {
-                return Ok(());
+            let outcome = self
+                .policy_versions
+                .append(adds.clone(), txn, Vec::new())
+                .await?;
+            match outcome {
+                CommitOutcome::Committed { .. } => return Ok(()),
+                CommitOutcome::Conflict { .. } => self.policy_versions.discard(&adds).await,
             }
         }
+        let table = &self.policy_versions;
+        Err(LakeError::contended(table.name, table.url(), CONFLICTS_MAX))
     }
 }
 
@@ -256,7 +310,7 @@ async fn apply_once(table: &mut LakeTable, adds: Vec<Add>, version: u64) -> Resu
     if adds.is_empty() && !is_ledger(table) {
         return Ok(());
     }
-    loop {
+    for _ in 0..CONFLICTS_MAX {
         let applied = table.transaction_version(ROLL_FORWARD).await?;
         if applied.is_some_and(|applied| applied >= version) {
             return Ok(());
@@ -267,6 +321,7 @@ async fn apply_once(table: &mut LakeTable, adds: Vec<Add>, version: u64) -> Resu
             return Ok(());
         }
     }
+    Err(LakeError::contended(table.name, table.url(), CONFLICTS_MAX))
 }
 
 fn is_ledger(table: &LakeTable) -> bool {

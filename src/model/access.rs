@@ -127,6 +127,57 @@ impl Principal<&str> {
     }
 }
 
+impl Principal<&str> {
+    /// Bytes of its texts.
+    pub fn text_bytes(&self) -> usize {
+        sum_of(&[
+            self.identity_type,
+            self.principal_id,
+            self.arn,
+            self.account_id,
+            self.user_name,
+            self.access_key_id,
+            self.invoked_by,
+            self.session_issuer_arn,
+            self.session_issuer_account_id,
+            self.session_name,
+            self.source_identity,
+            self.in_scope_issuer_type,
+            self.in_scope_issued_to,
+            self.ec2_role_delivery,
+        ])
+    }
+}
+
+impl Client<&str> {
+    /// Bytes of its texts.
+    pub fn text_bytes(&self) -> usize {
+        sum_of(&[
+            self.source_ip,
+            self.user_agent,
+            self.vpc_endpoint_id,
+            self.tls.version,
+            self.auth_method,
+        ])
+    }
+}
+
+impl Target<&str> {
+    /// Bytes of its texts.
+    pub fn text_bytes(&self) -> usize {
+        sum_of(&[
+            self.aws_account_id,
+            self.aws_region,
+            self.bucket,
+            self.bucket_account_id,
+        ])
+    }
+}
+
+fn sum_of(texts: &[Option<&str>]) -> usize {
+    texts.iter().flatten().map(|text| text.len()).sum()
+}
+
 impl Principal {
     pub fn as_refs(&self) -> Principal<&str> {
         Principal {
@@ -248,6 +299,9 @@ pub struct AccessEvent<'a> {
     pub presigned: bool,
     pub request_id: Option<&'a str>,
     pub shared_event_id: Option<&'a str>,
+    /// First half of the SHA-256 of the record's content, where its eventID is
+    /// missing or no GUID and so does not tell it from others.
+    pub content_id: Option<[u8; 16]>,
     pub principal: &'a Principal,
     pub client: &'a Client,
     pub target: &'a Target,

@@ -14,7 +14,7 @@ use crate::lake::columns::schema;
 use crate::lake::data_file::{EncodedFile, FileWriter};
 use crate::lake::error::LakeError;
 use crate::lake::fact_tables::LogObject;
-use crate::lake::ledger::{CopyFilter, Ledger, Seen};
+use crate::lake::ledger::{CopyFilter, FactFilter, Ledger, Seen};
 use crate::lake::s3_access::{DecidedAccess, RowSource, UNREPEATED, columns};
 use crate::lake::store::LakeBatch;
 use crate::model::time::date_text;
@@ -33,6 +33,8 @@ pub enum CommitTrigger {
     Objects,
     /// Its first object has waited long enough.
     Interval,
+    /// An object is next that needs all the memory there is.
+    Room,
     /// Nothing more will come.
     Drained,
 }
@@ -58,6 +60,7 @@ pub struct Context<'c> {
     pub index: &'c IdentityIndex,
     pub ledger: &'c Ledger,
     pub copies: &'c mut CopyFilter,
+    pub facts: &'c mut FactFilter,
     /// Where files are encoded.
     pub pool: &'c rayon::ThreadPool,
     pub now: UtcMicros,
@@ -73,6 +76,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
         index,
         ledger,
         copies,
+        facts,
         pool,
         now,
     } = context;
@@ -81,6 +85,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     let first_row = copies.next_row();
     let mut batch_ledger = Ledger::default();
     let mut lake_batch = LakeBatch::default();
+    let mut learned = 0;
     let mut deciding = decider.batch(index);
     for (log, processed) in logs.iter().enumerate() {
         let mut object = log_object(processed, now);
@@ -136,12 +141,15 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
                 decision,
             }));
         });
+        let sessions = processed.log.sts_sessions.iter();
+        let instances = processed.log.ec2_instances.iter();
+        learned += sessions.len() + instances.len();
         lake_batch
             .sts_sessions
-            .extend(processed.log.sts_sessions.iter().cloned());
+            .extend(sessions.filter(|s| facts.is_new_session(s)).cloned());
         lake_batch
             .ec2_instances
-            .extend(processed.log.ec2_instances.iter().cloned());
+            .extend(instances.filter(|i| facts.is_new_instance(i)).cloned());
         log_objects.push(object);
     }
     drop(deciding);
@@ -162,8 +170,10 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     report.close_batch(decider);
     report.sts_sessions = lake_batch.sts_sessions.len() as u64;
     report.ec2_instances = lake_batch.ec2_instances.len() as u64;
+    report.fact_copies = learned as u64 - report.sts_sessions - report.ec2_instances;
     lake_batch.access_files = encode(logs, &rows, decider, pool, now)?;
-    // Still unreadable since an earlier scan: that is known already.
+    // What is unreadable still, since an earlier scan, is counted and shown each
+    // time, but stands in the lake already.
     log_objects
         .retain(|object| object.etag.is_some() || !ledger.has_object(&object.uri, None, None));
     lake_batch.log_objects = log_objects;
@@ -175,7 +185,8 @@ fn log_object(processed: &Processed, now: UtcMicros) -> LogObject {
     LogObject {
         uri: object.uri.clone(),
         version_id: None,
-        // An object that could not be read is tried again by the next scan.
+        // Without an ETag, so that the lake never seems to have the object: each
+        // scan tries again what could not be read.
         etag: object.etag.clone().filter(|_| object.unreadable.is_none()),
         kind: processed.kind,
         status: processed.status,

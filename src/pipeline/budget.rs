@@ -4,6 +4,13 @@
 //! INVARIANT (in order): reservations are made in the order of the listing. The
 //! committer needs objects in that order, so the object it waits for always has
 //! its memory already, and the two can never wait for each other.
+//!
+//! INVARIANT (counted, never waited for): once an object was read, its
+//! reservation says what it really takes, even if that overdraws the budget: the
+//! memory is taken already, and waiting for it could wait for the committer, who
+//! waits for this very object. Whoever reserves next waits until the debt is
+//! paid. It stays small, because what is reserved covers all but odd objects, and
+//! what one object may hold is capped.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub struct ByteBudget(Arc<Shared>);
 
 struct Shared {
-    free: Mutex<u64>,
+    used: Mutex<u64>,
     freed: Condvar,
     total: u64,
 }
@@ -26,29 +33,33 @@ pub struct Reservation {
 impl ByteBudget {
     pub fn new(total: u64) -> ByteBudget {
         ByteBudget(Arc::new(Shared {
-            free: Mutex::new(total),
+            used: Mutex::new(0),
             freed: Condvar::new(),
             total,
         }))
     }
 
+    pub fn total(&self) -> u64 {
+        self.0.total
+    }
+
     fn lock(&self) -> MutexGuard<'_, u64> {
         // A poisoned lock guards one number, which is right at any instant.
-        self.0.free.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `bytes` (at most the whole budget) are free, and takes them.
     pub fn reserve(&self, bytes: u64) -> Reservation {
         let bytes = bytes.min(self.0.total);
-        let mut free = self.lock();
-        while *free < bytes {
-            free = self
+        let mut used = self.lock();
+        while used.saturating_add(bytes) > self.0.total {
+            used = self
                 .0
                 .freed
-                .wait(free)
+                .wait(used)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        *free -= bytes;
+        *used += bytes;
         Reservation {
             budget: self.clone(),
             bytes,
@@ -61,18 +72,26 @@ impl Reservation {
         self.bytes
     }
 
-    /// Gives back what is held beyond `bytes`; never takes more.
-    pub fn shrink_to(&mut self, bytes: u64) {
-        let surplus = self.bytes.saturating_sub(bytes);
-        self.bytes -= surplus;
-        *self.budget.lock() += surplus;
+    /// Whether an object that takes so many bytes was reckoned with; one larger
+    /// than the budget needs the whole of it.
+    pub fn covers(&self, bytes: u64) -> bool {
+        self.bytes >= bytes.min(self.budget.total())
+    }
+
+    /// Says what is really taken: gives back the rest, or adds what lacks,
+    /// without waiting.
+    pub fn settle(&mut self, bytes: u64) {
+        let mut used = self.budget.lock();
+        *used = used.saturating_sub(self.bytes).saturating_add(bytes);
+        self.bytes = bytes;
+        drop(used);
         self.budget.0.freed.notify_all();
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.shrink_to(0);
+        self.settle(0);
     }
 }
 
@@ -84,16 +103,20 @@ mod tests {
     fn what_is_given_back_can_be_reserved_again() {
         let budget = ByteBudget::new(10);
         let mut first = budget.reserve(7);
-        first.shrink_to(2);
+        first.settle(2);
         let second = budget.reserve(8);
         drop((first, second));
-        assert_eq!(*budget.lock(), 10);
+        assert_eq!(*budget.lock(), 0);
     }
 
     #[test]
     fn an_object_larger_than_the_budget_takes_the_whole_of_it() {
         let budget = ByteBudget::new(10);
-        assert_eq!(budget.reserve(1_000).bytes, 10);
+        let all = budget.reserve(1_000);
+        assert_eq!(all.bytes, 10);
+        assert!(all.covers(1_000));
+        drop(all);
+        assert!(!budget.reserve(9).covers(10));
     }
 
     #[test]
@@ -106,5 +129,22 @@ mod tests {
         };
         drop(first);
         assert_eq!(waiting.join().ok(), Some(4));
+    }
+
+    #[test]
+    fn what_takes_more_than_expected_is_counted_and_paid_back() {
+        let budget = ByteBudget::new(10);
+        let mut first = budget.reserve(3);
+        let second = budget.reserve(3);
+        first.settle(12);
+        assert_eq!(*budget.lock(), 15);
+        drop(second);
+        let waiting = {
+            let budget = budget.clone();
+            std::thread::spawn(move || budget.reserve(1).bytes)
+        };
+        drop(first);
+        assert_eq!(waiting.join().ok(), Some(1));
+        assert_eq!(*budget.lock(), 0);
     }
 }

@@ -3,20 +3,22 @@
 //! Every object ends with a fate and a reason; nothing here fails.
 
 use super::budget::Reservation;
+use super::route::{Route, route};
 use super::source::SourceObject;
 use crate::model::{ObjectCounts, ObjectStatus, UtcMicros};
-use crate::trail::inflate::{InflateLimits, Inflated, Inflater, sha256};
-use crate::trail::key::{self, KeyClass, LogKind};
-use crate::trail::log::{Content, LogReader, Origin, ParsedLog, Unrecognised};
+use crate::trail::inflate::{
+    InflateError, InflateLimits, Inflated, Inflater, raw_bytes_promised, sha256,
+};
+use crate::trail::key::LogKind;
+use crate::trail::log::{Content, LogReader, Origin, ParsedLog};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Largest object read, in bytes, stored or inflated; above it, quarantine.
 ///
 /// CloudTrail's own limit is 50 MB compressed. One such object fits the memory
-/// that a scan may take, whatever else is in flight.
+/// that a scan may take, with nothing else beside it: it is read alone.
 pub const LOG_OBJECT_BYTES_MAX: u64 = 160 * 1024 * 1024;
 
 /// Inflated bytes for one stored byte, above the first MiB; logs reach 8 to 20.
@@ -53,97 +55,53 @@ impl Processed {
     }
 }
 
-/// What the key alone says should be done with an object.
-enum Route {
-    /// Read it: its key is a log's, or says nothing.
-    Read {
-        is_log: bool,
-        account_id: Option<String>,
-        kind: &'static str,
-    },
-    Done {
-        kind: &'static str,
-        status: ObjectStatus,
-        reason: String,
-    },
-}
+/// What one object may become.
+const INFLATE_LIMITS: InflateLimits = InflateLimits {
+    raw_bytes_max: LOG_OBJECT_BYTES_MAX,
+    ratio_max: INFLATE_RATIO_MAX,
+};
 
-/// Routes by the key below the scanned folder; where that says nothing, because
-/// the scan began inside the layout, by the whole path.
-fn route(object: &SourceObject) -> Route {
-    let class = match key::classify(&object.key) {
-        KeyClass::Unknown => key::classify(&object.path.to_string_lossy()),
-        class => class,
-    };
-    let key = object.key.as_str();
-    let ignored = |kind: LogKind, reason: &str| Route::Done {
-        kind: kind.as_str(),
-        status: ObjectStatus::Ignored,
-        reason: reason.to_owned(),
-    };
-    let by_kind = |kind: LogKind, account_id: Option<String>| match kind {
-        LogKind::Log | LogKind::NetworkActivity => Route::Read {
-            is_log: true,
-            account_id,
-            kind: kind.as_str(),
-        },
-        LogKind::Digest => ignored(kind, "digest: counted, not parsed; it holds no events"),
-        LogKind::Insight => ignored(kind, "insight: counted, not parsed; it holds no accesses"),
-        LogKind::Aggregated => ignored(
-            kind,
-            "aggregated: summaries of accesses, never counted as accesses",
-        ),
-        LogKind::OtherService | LogKind::Other => ignored(kind, "not_a_cloudtrail_key"),
-    };
-    match class {
-        KeyClass::Cloudtrail(log_key) => by_kind(log_key.kind, Some(log_key.account_id)),
-        KeyClass::OtherService { service } => {
-            ignored(LogKind::OtherService, &format!("other_service: {service}"))
-        }
-        KeyClass::Marker => ignored(LogKind::Other, "folder_marker"),
-        KeyClass::Mismatch { reason } => Route::Done {
-            kind: LogKind::Log.as_str(),
-            status: ObjectStatus::Quarantined,
-            reason: format!("key_mismatch: {reason}"),
-        },
-        KeyClass::Unknown => {
-            let name = key.rsplit('/').next().unwrap_or(key);
-            if let Some(kind) = key::classify_file_name(name) {
-                return by_kind(kind, None);
-            }
-            // A log may lie anywhere under any name; its content tells.
-            let lower = name.to_ascii_lowercase();
-            if [".json", ".json.gz", ".gz"]
-                .iter()
-                .any(|end| lower.ends_with(end))
-            {
-                Route::Read {
-                    is_log: false,
-                    account_id: None,
-                    kind: LogKind::Other.as_str(),
-                }
-            } else {
-                ignored(LogKind::Other, "not_a_cloudtrail_key")
-            }
-        }
-    }
-}
+/// Below this it is not worth opening a file to learn how much less it takes.
+const PEEK_BYTES_MIN: u64 = 2 * 1024 * 1024;
 
-/// What is reserved for an object before it is fetched, in bytes: stored and
-/// inflated bytes together, by a usual ratio.
+/// What is reserved for an object before it is fetched, in bytes: the most that
+/// a sound object of its stored size and trailer takes while it is read.
 pub fn bytes_expected(object: &SourceObject) -> u64 {
-    match route(object) {
-        Route::Read { .. } if object.bytes <= LOG_OBJECT_BYTES_MAX => {
-            object.bytes + (object.bytes * 12).min(LOG_OBJECT_BYTES_MAX)
-        }
-        _ => 0,
+    if object.bytes > LOG_OBJECT_BYTES_MAX || object.unreadable.is_some() {
+        return 0;
     }
+    let Route::Read { .. } = route(&object.key, &object.path) else {
+        return 0;
+    };
+    let any = bytes_needed(object.bytes, INFLATE_LIMITS.output_max(object.bytes));
+    if any <= PEEK_BYTES_MIN {
+        return any;
+    }
+    // What cannot be peeked at cannot be fetched either; the worker says why.
+    peek(&object.path).map_or(PEEK_BYTES_MIN, |(first, last)| {
+        let raw = raw_bytes_promised(object.bytes, first, last, &INFLATE_LIMITS);
+        bytes_needed(object.bytes, raw)
+    })
+}
+
+/// Stored bytes, inflated ones, and the accesses made of them: a fifth in usual
+/// logs. Those that take more are counted once they are made.
+fn bytes_needed(stored: u64, raw: u64) -> u64 {
+    stored + raw + raw / 5
+}
+
+/// The first two and the last four bytes of a file.
+fn peek(path: &Path) -> std::io::Result<([u8; 2], [u8; 4])> {
+    let (mut first, mut last) = ([0; 2], [0; 4]);
+    let mut file = File::open(path)?;
+    file.read_exact(&mut first)?;
+    file.seek(SeekFrom::End(-4))?;
+    file.read_exact(&mut last)?;
+    Ok((first, last))
 }
 
 /// Processes objects one after another, with buffers that it keeps.
 pub struct Processor {
-    /// Held while a giant is in memory, so that there is only one at a time.
-    giants: Arc<Mutex<()>>,
     inflater: Inflater,
     reader: LogReader,
     stored: Vec<u8>,
@@ -157,18 +115,23 @@ const RAW_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// A buffer that grew beyond this for one giant is given back after it.
 const RAW_BUFFER_KEPT: usize = 16 * 1024 * 1024;
 
-impl Processor {
-    /// A processor that shares `giants` with those beside it.
-    pub fn new(giants: Arc<Mutex<()>>) -> Processor {
+/// What a [`Processed`] takes beside its log.
+const PROCESSED_BYTES: usize = 1024;
+
+const CHANGED: &str = "it changed while it was read";
+
+impl Default for Processor {
+    fn default() -> Processor {
         Processor {
-            giants,
             inflater: Inflater::new(),
             reader: LogReader::default(),
             stored: Vec::new(),
             raw: Vec::with_capacity(RAW_BUFFER_BYTES),
         }
     }
+}
 
+impl Processor {
     /// Reads the object and says what became of it.
     pub fn process(
         &mut self,
@@ -189,7 +152,7 @@ impl Processor {
             fetched_at: now,
             reservation,
         };
-        match route(&done.object) {
+        match route(&done.object.key, &done.object.path) {
             Route::Done {
                 kind,
                 status,
@@ -212,9 +175,8 @@ impl Processor {
             done.status = ObjectStatus::Quarantined;
             done.reason = Some(format!("unreadable: {reason}"));
         }
-        let facts = done.log.sts_sessions.len() + done.log.ec2_instances.len();
         done.reservation
-            .shrink_to((done.log.accesses.bytes() + facts * 1024 + 1024) as u64);
+            .settle((done.log.bytes() + PROCESSED_BYTES) as u64);
         done
     }
 
@@ -233,9 +195,11 @@ impl Processor {
             done.object.unreadable = Some(error.to_string());
             return;
         }
-        let giants = self.giants.clone();
-        let _alone =
-            is_giant(&self.stored).then(|| giants.lock().unwrap_or_else(PoisonError::into_inner));
+        let grown = self.stored.len() as u64 != done.object.bytes;
+        if grown || !done.reservation.covers(bytes_needed_by(&self.stored)) {
+            done.object.unreadable = Some(CHANGED.to_owned());
+            return;
+        }
         self.parse(done, is_log, account_id);
         if self.raw.capacity() > RAW_BUFFER_KEPT {
             self.raw = Vec::with_capacity(RAW_BUFFER_BYTES);
@@ -245,21 +209,35 @@ impl Processor {
         }
     }
 
+    /// Inflates the stored bytes, which are gone then if they were many.
+    fn inflate(&mut self) -> Result<Inflated, InflateError> {
+        if !is_gzip(&self.stored) && !self.stored.is_empty() {
+            // Plain: the stored bytes are the raw ones, and not to be held twice.
+            std::mem::swap(&mut self.stored, &mut self.raw);
+            self.stored.clear();
+            return Ok(Inflated::Plain);
+        }
+        let inflated = self
+            .inflater
+            .inflate(&self.stored, &INFLATE_LIMITS, &mut self.raw);
+        if self.stored.capacity() > RAW_BUFFER_KEPT {
+            self.stored = Vec::new();
+        }
+        inflated
+    }
+
     /// Inflates, hashes and parses the stored bytes.
     fn parse(&mut self, done: &mut Processed, is_log: bool, account_id: Option<&str>) {
-        let limits = InflateLimits {
-            raw_bytes_max: LOG_OBJECT_BYTES_MAX,
-            ratio_max: INFLATE_RATIO_MAX,
-        };
-        let inflated = match self.inflater.inflate(&self.stored, &limits, &mut self.raw) {
+        let inflated = match self.inflate() {
             Ok(inflated) => inflated,
             Err(error) => {
                 done.reason = Some(format!("{}: {error}", error.reason()));
                 return;
             }
         };
+        let hash = sha256(&self.raw);
         done.raw_bytes = Some(self.raw.len() as u64);
-        done.sha256 = Some(sha256(&self.raw));
+        done.sha256 = Some(hash);
         let origin = Origin {
             source_uri: &done.object.uri,
             account_id,
@@ -285,7 +263,7 @@ impl Processor {
             Content::Unrecognised(why) => {
                 // JSON that is no log, under a name that promises none, is
                 // someone else's file; anything else may be a damaged log.
-                let foreign = !is_log && why != Unrecognised::InvalidJson;
+                let foreign = !is_log && why.is_json();
                 done.status = if foreign {
                     ObjectStatus::Ignored
                 } else {
@@ -300,15 +278,24 @@ impl Processor {
 /// Reads the stored bytes into the buffer, cleared first.
 fn fetch(path: &Path, stored: &mut Vec<u8>) -> std::io::Result<()> {
     stored.clear();
-    File::open(path)?.read_to_end(stored)?;
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len().min(LOG_OBJECT_BYTES_MAX + 1);
+    // Plain bytes are parsed where they lie; then there is room to pad them.
+    stored.reserve_exact(usize::try_from(bytes).unwrap_or(usize::MAX) + 64);
+    // A file may grow; it is too large then, or no longer what was listed.
+    file.take(LOG_OBJECT_BYTES_MAX + 1).read_to_end(stored)?;
     Ok(())
 }
 
-/// Whether the object may inflate to more than the buffers are made for: by the
-/// length in its trailer, and where that is less than is stored, it lies.
-fn is_giant(stored: &[u8]) -> bool {
-    let length = stored
-        .last_chunk::<4>()
-        .map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
-    stored.starts_with(&[0x1f, 0x8b]) && (length > RAW_BUFFER_KEPT || length < stored.len())
+fn is_gzip(stored: &[u8]) -> bool {
+    stored.starts_with(&[0x1f, 0x8b]) || stored == [0x1f]
+}
+
+/// What [`bytes_expected`] expected, by the bytes themselves.
+fn bytes_needed_by(stored: &[u8]) -> u64 {
+    let first = stored.first_chunk().copied().unwrap_or_default();
+    let last = stored.last_chunk().copied().unwrap_or_default();
+    let bytes = stored.len() as u64;
+    let raw = raw_bytes_promised(bytes, first, last, &INFLATE_LIMITS);
+    bytes_needed(bytes, raw)
 }

@@ -52,6 +52,8 @@ pub struct Report {
     pub counts: ObjectCounts,
     pub sts_sessions: u64,
     pub ec2_instances: u64,
+    /// Copies of such facts, kept out.
+    pub fact_copies: u64,
     pub paths: BTreeMap<AccessPath, PathCounts>,
     pub verdicts: BTreeMap<Verdict, u64>,
     pub rules: BTreeMap<String, RuleCounts>,
@@ -141,6 +143,7 @@ impl Report {
         self.counts.add(&batch.counts);
         self.sts_sessions += batch.sts_sessions;
         self.ec2_instances += batch.ec2_instances;
+        self.fact_copies += batch.fact_copies;
         for (path, counts) in batch.paths {
             let sum = self.paths.entry(path).or_default();
             sum.rows += counts.rows;

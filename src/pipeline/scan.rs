@@ -5,7 +5,8 @@
 //! ```
 //! One thread lists and reserves memory in order; a worker for each core turns
 //! objects into accesses; the committer puts them back in order, gathers a batch,
-//! and commits it while the workers go on.
+//! and commits it while the workers go on. An object that needs all the memory
+//! there is waits until everything before it is committed, and is read alone.
 //!
 //! INVARIANT (nothing forgotten): an object is in exactly one place, and the
 //! next scan sees in the lake which ones were committed. A scan killed at any
@@ -18,9 +19,9 @@ use super::process::{Processed, Processor, bytes_expected};
 use super::report::Report;
 use super::source::{LocalListing, SourceObject, SourceTotals};
 use crate::identity::{IdentityIndex, IdentitySettings};
-use crate::lake::delta::CommitOutcome;
+use crate::lake::delta::{CONFLICTS_MAX, CommitOutcome};
 use crate::lake::fact_tables::{PolicyVersionFile, hex};
-use crate::lake::ledger::{CopyFilter, Ledger};
+use crate::lake::ledger::{CopyFilter, FactFilter, Ledger};
 use crate::lake::{Lake, LakeError, facts};
 use crate::model::{ObjectStatus, UtcMicros};
 use crate::policy::Policy;
@@ -60,6 +61,12 @@ impl ScanLimits {
     }
 }
 
+/// The event time up to which a trail is complete that was read until `newest`:
+/// until then an absent STS event is a fact, after it only late.
+pub fn trail_complete_until(newest: UtcMicros) -> UtcMicros {
+    newest.plus_seconds(-TRAIL_DELAY_SECS)
+}
+
 /// What a scan needs to be told.
 pub struct ScanJob {
     pub listing: LocalListing,
@@ -79,11 +86,35 @@ pub trait Progress: Send + Sync {
 }
 
 /// What travels from the listing to the workers.
-struct Assigned {
-    seq: u64,
-    object: SourceObject,
-    reservation: Reservation,
+enum Assigned {
+    Object {
+        seq: u64,
+        object: Box<SourceObject>,
+        reservation: Reservation,
+    },
+    /// What comes next needs the whole budget: all before it is to be committed.
+    Room { seq: u64 },
 }
+
+/// What travels from the workers to the committer.
+enum Gathered {
+    Done(Box<Processed>),
+    Room { seq: u64 },
+}
+
+impl Gathered {
+    fn seq(&self) -> u64 {
+        match self {
+            Gathered::Done(done) => done.seq,
+            Gathered::Room { seq } => *seq,
+        }
+    }
+}
+
+/// How far event times may lag behind the newest one read, or the clock, before
+/// all events up to then count as delivered. CloudTrail delivers most within
+/// minutes and promises no time.
+const TRAIL_DELAY_SECS: i64 = 3600;
 
 /// Scans the sources into the lake.
 ///
@@ -103,8 +134,11 @@ pub async fn scan(
     } = job;
     record_policy(lake, &policy, now()).await?;
     let (sessions, instances) = facts::read_identity(lake).await?;
+    let facts = FactFilter::of(&sessions, &instances);
     let mut committer = Committer {
         decider: Decider::new(policy),
+        facts,
+        newest_event: facts::read_newest_event(lake).await?,
         index: Some(IdentityIndex::new(identity).with(sessions, instances)),
         ledger: Arc::new(Mutex::new(facts::read_ledger(lake).await?)),
         copies: facts::read_copies(lake).await?,
@@ -120,18 +154,16 @@ pub async fn scan(
     };
     progress.starts(listing.totals);
     let (assign, assigned) = sync_channel::<Assigned>(limits.threads);
-    let (done, processed) = mpsc::channel::<Processed>(limits.threads * 4);
+    let (done, processed) = mpsc::channel::<Gathered>(limits.threads * 4);
     let ledger = committer.ledger.clone();
     let lister = {
         let (limits, progress) = (limits.clone(), progress.clone());
         tokio::task::spawn_blocking(move || list(listing, &ledger, &limits, &assign, &*progress))
     };
     let assigned = Arc::new(Mutex::new(assigned));
-    let giants = Arc::new(Mutex::new(()));
     for _ in 0..limits.threads {
         let (assigned, done, progress) = (assigned.clone(), done.clone(), progress.clone());
-        let processor = Processor::new(giants.clone());
-        tokio::task::spawn_blocking(move || work(processor, &assigned, &done, &*progress, now));
+        tokio::task::spawn_blocking(move || work(&assigned, &done, &*progress, now));
     }
     // The workers hold the only senders now: the channel ends when they do.
     drop((done, assigned));
@@ -180,19 +212,30 @@ fn list(
             return true;
         }
         listed.note(&object.uri, None, etag, None);
-        let in_lake = ledger
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .has_object(&object.uri, None, etag);
+        // What cannot be read is never known: it is shown each time.
+        let in_lake = object.unreadable.is_none()
+            && ledger
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .has_object(&object.uri, None, etag);
         if in_lake {
             known += 1;
             progress.object(object.bytes);
             return true;
         }
-        let reservation = budget.reserve(bytes_expected(&object).min(reservation_max));
-        let sent = assign.send(Assigned {
+        let expected = bytes_expected(&object);
+        let reservation = if expected <= reservation_max {
+            budget.reserve(expected)
+        } else {
+            if assign.send(Assigned::Room { seq }).is_err() {
+                return false;
+            }
+            seq += 1;
+            budget.reserve(budget.total())
+        };
+        let sent = assign.send(Assigned::Object {
             seq,
-            object,
+            object: Box::new(object),
             reservation,
         });
         seq += 1;
@@ -203,29 +246,32 @@ fn list(
 }
 
 fn work(
-    mut processor: Processor,
     assigned: &Mutex<Receiver<Assigned>>,
-    done: &mpsc::Sender<Processed>,
+    done: &mpsc::Sender<Gathered>,
     progress: &dyn Progress,
     now: fn() -> UtcMicros,
 ) {
+    let mut processor = Processor::default();
     loop {
         let next = assigned
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
-        let Ok(Assigned {
-            seq,
-            object,
-            reservation,
-        }) = next
-        else {
-            return;
+        let gathered = match next {
+            Ok(Assigned::Object {
+                seq,
+                object,
+                reservation,
+            }) => {
+                let bytes = object.bytes;
+                let processed = processor.process(seq, *object, reservation, now());
+                progress.object(bytes);
+                Gathered::Done(Box::new(processed))
+            }
+            Ok(Assigned::Room { seq }) => Gathered::Room { seq },
+            Err(_) => return,
         };
-        let bytes = object.bytes;
-        let processed = processor.process(seq, object, reservation, now());
-        progress.object(bytes);
-        if done.blocking_send(processed).is_err() {
+        if done.blocking_send(gathered).is_err() {
             return;
         }
     }
@@ -253,6 +299,9 @@ struct Committer {
     index: Option<IdentityIndex>,
     ledger: Arc<Mutex<Ledger>>,
     copies: CopyFilter,
+    facts: FactFilter,
+    /// The newest event time of all objects gathered, and of those in the lake.
+    newest_event: Option<UtcMicros>,
     report: Report,
     limits: ScanLimits,
     /// Encodes the files of a commit.
@@ -266,47 +315,62 @@ impl Committer {
     async fn run(
         &mut self,
         lake: &mut Lake,
-        mut processed: mpsc::Receiver<Processed>,
+        mut processed: mpsc::Receiver<Gathered>,
     ) -> Result<(), LakeError> {
-        let mut early: BTreeMap<u64, Processed> = BTreeMap::new();
+        let mut early: BTreeMap<u64, Gathered> = BTreeMap::new();
         let mut next_seq = 0;
         let mut batch: Vec<Processed> = Vec::new();
         let mut bytes = 0;
         let mut since = Instant::now();
         loop {
-            let wait = self.limits.commit_interval.saturating_sub(since.elapsed());
-            let received = tokio::time::timeout(wait, processed.recv()).await;
-            let mut trigger = match received {
-                Ok(Some(done)) => {
-                    early.insert(done.seq, done);
-                    None
-                }
-                Ok(None) => Some(CommitTrigger::Drained),
-                Err(_) => Some(CommitTrigger::Interval),
-            };
-            while let Some(done) = early.remove(&next_seq) {
-                next_seq += 1;
-                bytes += done.reservation.bytes();
-                batch.push(done);
-                if bytes >= self.limits.commit_bytes {
-                    trigger = trigger.or(Some(CommitTrigger::Bytes));
-                } else if batch.len() >= self.limits.commit_objects {
-                    trigger = trigger.or(Some(CommitTrigger::Objects));
-                }
-                if trigger.is_some_and(|t| t != CommitTrigger::Drained) {
+            // First what is there: nothing more may come before it is committed.
+            let mut trigger = None;
+            while trigger.is_none() {
+                let Some(gathered) = early.remove(&next_seq) else {
                     break;
+                };
+                next_seq += 1;
+                match gathered {
+                    Gathered::Done(done) => {
+                        bytes += done.reservation.bytes();
+                        batch.push(*done);
+                        trigger = self.trigger(bytes, batch.len());
+                    }
+                    Gathered::Room { .. } => trigger = Some(CommitTrigger::Room),
                 }
             }
-            let Some(trigger) = trigger else { continue };
+            if trigger.is_none() {
+                let wait = self.limits.commit_interval.saturating_sub(since.elapsed());
+                match tokio::time::timeout(wait, processed.recv()).await {
+                    Ok(Some(gathered)) => {
+                        early.insert(gathered.seq(), gathered);
+                        continue;
+                    }
+                    Ok(None) => trigger = Some(CommitTrigger::Drained),
+                    Err(_) => trigger = Some(CommitTrigger::Interval),
+                }
+            }
             tracing::debug!(?trigger, objects = batch.len(), bytes, "commit");
+            let is_last = trigger == Some(CommitTrigger::Drained);
             if !batch.is_empty() {
-                self.commit(lake, std::mem::take(&mut batch)).await?;
+                self.commit(lake, std::mem::take(&mut batch), is_last)
+                    .await?;
                 bytes = 0;
             }
             since = Instant::now();
-            if trigger == CommitTrigger::Drained {
+            if is_last {
                 return Ok(());
             }
+        }
+    }
+
+    fn trigger(&self, bytes: u64, objects: usize) -> Option<CommitTrigger> {
+        if bytes >= self.limits.commit_bytes {
+            Some(CommitTrigger::Bytes)
+        } else if objects >= self.limits.commit_objects {
+            Some(CommitTrigger::Objects)
+        } else {
+            None
         }
     }
 
@@ -315,18 +379,25 @@ impl Committer {
         &mut self,
         lake: &mut Lake,
         mut batch: Vec<Processed>,
+        is_last: bool,
     ) -> Result<(), LakeError> {
         self.learn(&batch);
-        loop {
+        for _ in 0..CONFLICTS_MAX {
             self.drop_known(&mut batch);
             if batch.is_empty() {
                 return Ok(());
             }
             let now = (self.now)();
+            self.note_watermark(now, is_last);
             let Prepared {
                 lake_batch,
                 mut report,
             } = self.prepare(&batch, now)?;
+            if lake_batch.is_empty() {
+                // Only what is unreadable still, as the lake says already.
+                self.report.add(report);
+                return Ok(());
+            }
             let noted: Vec<_> = lake_batch
                 .log_objects
                 .iter()
@@ -351,25 +422,50 @@ impl Committer {
                         version,
                         "another writer committed first; preparing the batch anew"
                     );
-                    let ledger = facts::read_ledger(lake).await?;
-                    self.copies = facts::read_copies(lake).await?;
-                    let (sessions, instances) = facts::read_identity(lake).await?;
-                    self.index = self
-                        .index
-                        .take()
-                        .map(|index| index.with(sessions, instances));
-                    *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+                    self.learn_from(lake).await?;
                 }
             }
         }
+        let table = lake.s3_access();
+        Err(LakeError::contended(table.name, table.url(), CONFLICTS_MAX))
+    }
+
+    /// Reads what another writer committed.
+    async fn learn_from(&mut self, lake: &Lake) -> Result<(), LakeError> {
+        let ledger = facts::read_ledger(lake).await?;
+        self.copies = facts::read_copies(lake).await?;
+        let (sessions, instances) = facts::read_identity(lake).await?;
+        self.facts = FactFilter::of(&sessions, &instances);
+        self.index = self
+            .index
+            .take()
+            .map(|index| index.with(sessions, instances));
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+        Ok(())
+    }
+
+    /// Tells the index up to when an absent STS event is a fact. Objects are read
+    /// in the order of their delivery, so what is read is complete up to some
+    /// time before the newest event; at the end it is as complete as the trail.
+    fn note_watermark(&mut self, now: UtcMicros, is_last: bool) {
+        let newest = match self.newest_event {
+            _ if is_last => now,
+            Some(newest) => newest.min(now),
+            None => UtcMicros::MIN,
+        };
+        let until = trail_complete_until(newest);
+        self.index = self.index.take().map(|index| index.with_sts_until(until));
     }
 
     /// Drops objects that another writer committed since they were listed.
     fn drop_known(&mut self, batch: &mut Vec<Processed>) {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let gathered = batch.len();
-        batch
-            .retain(|done| !ledger.has_object(&done.object.uri, None, done.object.etag.as_deref()));
+        batch.retain(|done| {
+            let object = &done.object;
+            object.unreadable.is_some()
+                || !ledger.has_object(&object.uri, None, object.etag.as_deref())
+        });
         self.report.objects_known += (gathered - batch.len()) as u64;
     }
 
@@ -387,6 +483,7 @@ impl Committer {
             .iter()
             .filter_map(|done| done.log.last_event_time)
             .max();
+        self.newest_event = self.newest_event.max(newest);
         self.index = self
             .index
             .take()
@@ -404,6 +501,7 @@ impl Committer {
             index,
             ledger: &ledger,
             copies: &mut self.copies,
+            facts: &mut self.facts,
             pool: &self.pool,
             now,
         };

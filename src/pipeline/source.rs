@@ -172,14 +172,8 @@ impl LocalListing {
 
     fn add_unlisted(&mut self, path: &Path, root: usize, error: &str) {
         self.totals.objects += 1;
-        self.unlisted.push(SourceObject {
-            uri: uri_of(path),
-            path: path.to_path_buf(),
-            key: self.key_of(path, root),
-            etag: None,
-            bytes: 0,
-            unreadable: Some(error.to_owned()),
-        });
+        let object = self.unreadable(path, root, error);
+        self.unlisted.push(object);
     }
 
     fn key_of(&self, path: &Path, root: usize) -> String {
@@ -232,17 +226,46 @@ impl LocalListing {
     }
 
     fn files_of(&self, folder: &Folder) -> Vec<SourceObject> {
-        let Ok(entries) = std::fs::read_dir(&folder.path) else {
+        match std::fs::read_dir(&folder.path) {
+            Ok(entries) => {
+                let entries = entries.map(|entry| {
+                    entry.map(|entry| {
+                        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                        (entry.path(), is_folder)
+                    })
+                });
+                self.of_entries(folder, entries)
+            }
             // It was readable a moment ago; say so instead of dropping it.
-            let mut object = self.object(&folder.path, folder.root);
-            object.unreadable = Some("folder disappeared while it was scanned".to_owned());
-            return vec![object];
-        };
+            Err(error) => vec![self.unreadable(&folder.path, folder.root, &error.to_string())],
+        }
+    }
+
+    /// The files among a folder's entries, each with whether it is a folder. An
+    /// entry that cannot be told stands as its folder, with the reason.
+    fn of_entries(
+        &self,
+        folder: &Folder,
+        entries: impl Iterator<Item = std::io::Result<(PathBuf, bool)>>,
+    ) -> Vec<SourceObject> {
         entries
-            .filter_map(Result::ok)
-            .filter(|entry| !entry.file_type().is_ok_and(|kind| kind.is_dir()))
-            .map(|entry| self.object(&entry.path(), folder.root))
+            .filter_map(|entry| match entry {
+                Ok((_, true)) => None,
+                Ok((path, false)) => Some(self.object(&path, folder.root)),
+                Err(error) => Some(self.unreadable(&folder.path, folder.root, &error.to_string())),
+            })
             .collect()
+    }
+
+    fn unreadable(&self, path: &Path, root: usize, error: &str) -> SourceObject {
+        SourceObject {
+            uri: uri_of(path),
+            path: path.to_path_buf(),
+            key: self.key_of(path, root),
+            etag: None,
+            bytes: 0,
+            unreadable: Some(error.to_owned()),
+        }
     }
 
     fn object(&self, path: &Path, root: usize) -> SourceObject {
@@ -291,4 +314,51 @@ fn day_of(path: &Path) -> Option<(u16, u8, u8)> {
     };
     let (day, month, year) = (number(2)?, number(2)?, number(4)?);
     Some((year, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_an_object_with_its_reason() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::write(tree.path().join("a.json"), b"{}").unwrap();
+        let listing = LocalListing::of(&[tree.path().display().to_string()]).unwrap();
+        let folder = &listing.folders[0];
+        let entries = [
+            Ok((folder.path.join("a.json"), false)),
+            Err(std::io::Error::other("lost")),
+            Ok((folder.path.join("below"), true)),
+        ];
+        let objects = listing.of_entries(folder, entries.into_iter());
+        let told: Vec<_> = objects
+            .iter()
+            .map(|object| (object.path.as_path(), object.unreadable.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (folder.path.join("a.json").as_path(), None),
+                (folder.path.as_path(), Some("lost"))
+            ]
+        );
+        assert!(objects[1].etag.is_none());
+    }
+
+    #[test]
+    fn a_folder_that_disappears_is_an_object_with_its_reason() {
+        let tree = tempfile::tempdir().unwrap();
+        let folder = tree.path().join("2026/03/27");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("a.json"), b"{}").unwrap();
+        let listing = LocalListing::of(&[tree.path().display().to_string()]).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let mut found = Vec::new();
+        listing.each(|object| {
+            found.push((object.path, object.unreadable.is_some()));
+            true
+        });
+        assert_eq!(found, [(folder.canonicalize().unwrap_or(folder), true)]);
+    }
 }

@@ -6,7 +6,7 @@
 //! is kept once and referred to by number. About 250 bytes an event, against
 //! some 1,300 of its JSON.
 
-use super::event_id::CopyKey;
+use super::event_id::{CopyKey, content_of_key};
 use super::request::S3Request;
 use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, UtcMicros};
 use indexmap::IndexSet;
@@ -24,6 +24,12 @@ impl Span {
         len: 0,
     };
 }
+
+/// What a principal, a client with its target, and a name take beside their
+/// texts: the values themselves and their places in the sets.
+const PRINCIPAL_BYTES: usize = size_of::<Principal>() + 64;
+const GROUP_BYTES: usize = size_of::<Client>() + size_of::<Target>() + 2 * 64;
+const NAME_BYTES: usize = size_of::<String>() + 64;
 
 /// A number for an absent name.
 const NO_NAME: u32 = u32::MAX;
@@ -48,6 +54,8 @@ pub struct NewAccess<'a> {
     pub target: Target<&'a str>,
     pub source_index: u32,
     pub copy_key: CopyKey,
+    /// Whether the copy key is made of the content, for want of a GUID.
+    pub by_content: bool,
 }
 
 struct Row {
@@ -74,6 +82,7 @@ struct Row {
     operation: Operation,
     outcome: Outcome,
     presigned: bool,
+    by_content: bool,
 }
 
 /// The numbers under which an access's repeated parts are kept: equal numbers
@@ -99,6 +108,8 @@ pub struct AccessLog {
     names: IndexSet<String, foldhash::fast::FixedState>,
     /// The names of the last row.
     names_before: [u32; 4],
+    /// Bytes of what is kept once.
+    kept_once: usize,
 }
 
 impl AccessLog {
@@ -112,8 +123,22 @@ impl AccessLog {
 
     /// Bytes held, to within the maps' own overhead.
     pub fn bytes(&self) -> usize {
-        let groups = self.principals.len() + self.clients.len() + self.targets.len();
-        self.rows.capacity() * size_of::<Row>() + self.arena.capacity() + groups * 600
+        self.rows.capacity() * size_of::<Row>() + self.arena.capacity() + self.kept_once
+    }
+
+    /// Bytes in use: held, without room that is still empty.
+    pub fn bytes_used(&self) -> usize {
+        self.rows.len() * size_of::<Row>() + self.arena.len() + self.kept_once
+    }
+
+    /// Makes room for so much in all: a log of many records that grew step by step
+    /// would hold twice and thrice of it on the way. Room that stays empty is
+    /// never touched, and given back by [`AccessLog::shrink`].
+    pub fn make_room(&mut self, size: LogSize) {
+        self.rows
+            .reserve_exact(size.rows.saturating_sub(self.rows.len()));
+        self.arena
+            .reserve_exact(size.text_bytes.saturating_sub(self.arena.len()));
     }
 
     /// An empty log with room for as much as `like` held: objects of one trail
@@ -145,11 +170,17 @@ impl AccessLog {
 
     /// The number of the principal, under which it is kept.
     pub fn principal(&mut self, principal: &Principal<&str>) -> u32 {
-        intern(&mut self.principals, principal, |p| p.to_owned())
+        let kept = self.principals.len();
+        let number = intern(&mut self.principals, principal, |p| p.to_owned());
+        if self.principals.len() > kept {
+            self.kept_once += PRINCIPAL_BYTES + principal.text_bytes();
+        }
+        number
     }
 
     pub fn push(&mut self, access: &NewAccess<'_>) {
         let request = &access.request;
+        let groups = self.groups_kept();
         let row = Row {
             event_time: access.event_time,
             bytes_in: request.bytes_in.unwrap_or(NO_COUNT),
@@ -174,8 +205,16 @@ impl AccessLog {
             operation: access.operation,
             outcome: access.outcome,
             presigned: request.presigned,
+            by_content: access.by_content,
         };
         self.rows.push(row);
+        if self.groups_kept() > groups {
+            self.kept_once += GROUP_BYTES + access.client.text_bytes() + access.target.text_bytes();
+        }
+    }
+
+    fn groups_kept(&self) -> usize {
+        self.clients.len() + self.targets.len()
     }
 
     fn keep(&mut self, text: Option<&str>) -> Span {
@@ -199,7 +238,11 @@ impl AccessLog {
         if self.named(before) == Some(text) {
             return before;
         }
+        let kept = self.names.len();
         let number = intern(&mut self.names, text, str::to_owned);
+        if self.names.len() > kept {
+            self.kept_once += NAME_BYTES + text.len();
+        }
         if let Some(before) = self.names_before.get_mut(field) {
             *before = number;
         }
@@ -221,6 +264,7 @@ impl AccessLog {
     /// The access at that place; `None` past the end.
     pub fn get(&self, index: usize) -> Option<AccessEvent<'_>> {
         let row = self.rows.get(index)?;
+        let target = self.targets.get_index(row.target as usize)?;
         let count = |n: i64| (n != NO_COUNT).then_some(n);
         Some(AccessEvent {
             event_id: self.text(row.event_id).unwrap_or_default(),
@@ -241,9 +285,12 @@ impl AccessLog {
             presigned: row.presigned,
             request_id: self.text(row.request_id),
             shared_event_id: self.text(row.shared_event_id),
+            content_id: row
+                .by_content
+                .then(|| content_of_key(row.copy_key, target.aws_account_id.as_deref())),
             principal: self.principals.get_index(row.principal as usize)?,
             client: self.clients.get_index(row.client as usize)?,
-            target: self.targets.get_index(row.target as usize)?,
+            target,
         })
     }
 
@@ -313,6 +360,17 @@ impl AccessLog {
 pub struct LogSize {
     pub rows: usize,
     pub text_bytes: usize,
+}
+
+impl LogSize {
+    /// No more than an object of that many inflated bytes usually holds, so that
+    /// one giant does not make room for another after it.
+    pub fn at_most(self, raw_bytes: usize) -> LogSize {
+        LogSize {
+            rows: self.rows.min(raw_bytes / 512),
+            text_bytes: self.text_bytes.min(raw_bytes / 4),
+        }
+    }
 }
 
 /// What tells copies of one event apart.

@@ -4,7 +4,8 @@
 //! received the copy (CloudTrail user guide: copies in two accounts differ in
 //! eventID). Where the eventID is missing, one is made from the record's
 //! content; where it is no GUID (public samples hold placeholders such as
-//! `...` in different events), the content decides what is a copy.
+//! `...` in different events), the content decides what is a copy; a row keeps
+//! the content's id beside the eventID, so that it tells its key ever after.
 
 use super::inflate::sha256;
 use super::tape::Value;
@@ -12,16 +13,26 @@ use super::tape::Value;
 /// Identifies copies of one event.
 pub type CopyKey = [u8; 16];
 
-/// The key of an event that stands in the lake, as far as the row still tells
-/// it: not for an eventID that is neither a GUID nor made here.
-pub fn copy_key_of_row(event_id: &str, account_id: Option<&str>) -> Option<CopyKey> {
-    let id = guid_bytes(event_id).or_else(|| made_bytes(event_id))?;
+/// The key of an event that stands in the lake: by its GUID, else by what the
+/// row tells of its content.
+pub fn copy_key_of_row(
+    event_id: &str,
+    content_id: Option<&str>,
+    account_id: Option<&str>,
+) -> Option<CopyKey> {
+    let id = guid_bytes(event_id).or_else(|| content_id.and_then(read_content_id))?;
     Some(copy_key(Some(id), None, account_id))
 }
 
-/// The 16 bytes of an id that [`made_event_id`] made.
-fn made_bytes(event_id: &str) -> Option<CopyKey> {
-    let digits = event_id.strip_prefix("sha256:")?;
+/// The content that a key of [`copy_key`] was made of: mixing the account in a
+/// second time takes it out.
+pub fn content_of_key(key: CopyKey, account_id: Option<&str>) -> CopyKey {
+    copy_key(Some(key), None, account_id)
+}
+
+/// The 16 bytes that [`content_id`] wrote.
+pub fn read_content_id(text: &str) -> Option<CopyKey> {
+    let digits = text.strip_prefix("sha256:")?;
     if digits.len() != 32 {
         return None;
     }
@@ -43,11 +54,14 @@ pub fn content_hash(value: Value<'_, '_>) -> [u8; 32] {
 /// `sha256:` and the first 32 hex digits of the content's hash: stable, so that
 /// the same record found twice is one event.
 pub fn made_event_id(content: Option<&[u8; 32]>) -> String {
-    let mut id = String::from("sha256:");
-    for byte in content.iter().flat_map(|hash| hash.iter().take(16)) {
-        id.push_str(&format!("{byte:02x}"));
-    }
-    id
+    content
+        .and_then(|hash| hash.first_chunk())
+        .map_or_else(|| "sha256:".to_owned(), content_id)
+}
+
+/// Names content by the first half of its hash.
+pub fn content_id(content: &CopyKey) -> String {
+    format!("sha256:{:032x}", u128::from_be_bytes(*content))
 }
 
 /// The 16 bytes of `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
@@ -187,5 +201,19 @@ mod tests {
         ) {
             prop_assert_eq!(guid_bytes(&text), slow(&text));
         }
+    }
+
+    #[test]
+    fn a_row_tells_the_key_of_its_event() {
+        let account = Some("111122223333");
+        let guid = "2ad4cbf1-2b0e-4f3b-9b5e-0a1b2c3d4e5f";
+        let by_guid = copy_key(guid_bytes(guid), None, account);
+        assert_eq!(copy_key_of_row(guid, None, account), Some(by_guid));
+        let content = sha256(b"{}");
+        let by_content = copy_key(None, Some(&content), account);
+        let id = content_id(&content_of_key(by_content, account));
+        assert_eq!(id, made_event_id(Some(&content)));
+        assert_eq!(copy_key_of_row("...", Some(&id), account), Some(by_content));
+        assert_eq!(copy_key_of_row("...", None, account), None);
     }
 }

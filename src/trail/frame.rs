@@ -12,14 +12,14 @@ pub struct Unbalanced;
 /// which returns the place after its closing bracket; so for a top-level array,
 /// as some aggregated files are written. Returns how many arrays there were:
 /// where there are several, the last one counts, as for any JSON member.
-pub fn each_records_array(
+pub fn each_records_array<E: From<Unbalanced>>(
     raw: &[u8],
-    mut walk: impl FnMut(usize) -> Result<usize, Unbalanced>,
-) -> Result<usize, Unbalanced> {
+    mut walk: impl FnMut(usize) -> Result<usize, E>,
+) -> Result<usize, E> {
     let mut at = skip_blanks(raw, 0);
     if raw.get(at) == Some(&b'[') {
         let end = walk(at + 1)?;
-        return ends_at(raw, end).then_some(1).ok_or(Unbalanced);
+        return ends_at(raw, end).then_some(1).ok_or(Unbalanced.into());
     }
     if raw.get(at) != Some(&b'{') {
         return Ok(0);
@@ -36,7 +36,7 @@ pub fn each_records_array(
                 let name = raw.get(at + 1..name_end - 1);
                 at = skip_blanks(raw, name_end);
                 if raw.get(at) != Some(&b':') {
-                    return Err(Unbalanced);
+                    return Err(Unbalanced.into());
                 }
                 at = skip_blanks(raw, at + 1);
                 if name == Some(b"Records") && raw.get(at) == Some(&b'[') {
@@ -46,10 +46,12 @@ pub fn each_records_array(
                     at = value_end(raw, at)?;
                 }
             }
-            _ => return Err(Unbalanced),
+            _ => return Err(Unbalanced.into()),
         }
     }
-    ends_at(raw, at + 1).then_some(found).ok_or(Unbalanced)
+    ends_at(raw, at + 1)
+        .then_some(found)
+        .ok_or(Unbalanced.into())
 }
 
 /// Where the next item of an array begins, and `true`; the place after the

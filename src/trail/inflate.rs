@@ -3,14 +3,14 @@
 //! A digest covers the *inflated* bytes, so they are kept whole: what is hashed
 //! is what is parsed. One call inflates a whole object into one buffer of the
 //! size that the gzip trailer promises (ISIZE): more than twice as fast as
-//! reading through a decoder. The promise may lie; then the buffer grows in
-//! steps up to the cap.
+//! reading through a decoder. The promise may lie; but then the object is not
+//! sound, and the rest is inflated only to say why, without being kept.
 //!
 //! INVARIANT (one member): a log object is exactly one gzip member, complete
 //! and with the right checksum. Bytes after it are a finding, never data.
 //!
-//! INVARIANT (bounded): the buffer never grows beyond the cap plus one byte, nor
-//! beyond what deflate can make of the stored bytes.
+//! INVARIANT (bounded): the buffer never grows beyond [`raw_bytes_promised`] and
+//! a few bytes, so that its memory can be set aside before an object is read.
 //!
 //! Deliberately absent: any look at the name or at `Content-Encoding`. Some
 //! clients inflate on the way, so only the magic bytes tell.
@@ -24,17 +24,19 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// The most that deflate can make of one byte: 258 bytes from two bits.
 ///
 /// Source: zlib's technical notes, <https://zlib.net/zlib_tech.html>.
-const DEFLATE_RATIO_MAX: usize = 1032;
+const DEFLATE_RATIO_MAX: u64 = 1032;
 
 /// Output up to which the ratio does not matter: small objects of one repeated
 /// record compress better than any honest large one.
-const RATIO_FREE_BYTES: usize = 1024 * 1024;
+const RATIO_FREE_BYTES: u64 = 1024 * 1024;
 
-/// First guess of the ratio where ISIZE cannot be true; logs reach 8 to 20.
-const RATIO_GUESS: usize = 8;
+/// Room beyond the inflated bytes: the end of the stream is seen only while
+/// there is some, and a parser that pads its input need not move it.
+const ROOM_AFTER: usize = 64;
 
-/// Size from which a buffer grows straight to the limit.
-const GROWN_BYTES: usize = 16 * 1024 * 1024;
+/// Least buffer: where the promise is small or impossible, what is inflated all
+/// the same goes through this much.
+const PASSING_BYTES: usize = 64 * 1024;
 
 /// What one object may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,22 +144,23 @@ impl Inflater {
         }
         if !stored.starts_with(&GZIP_MAGIC) && stored != [GZIP_MAGIC[0]] {
             if stored.len() as u64 > limits.raw_bytes_max {
-                return Err(limits.exceeded(stored.len()));
+                return Err(limits.exceeded(stored.len() as u64));
             }
+            out.reserve_exact(stored.len() + ROOM_AFTER);
             out.extend_from_slice(stored);
             return Ok(Inflated::Plain);
         }
         let body = skip_header(stored)?;
-        let end = self.inflate_body(body, stored.len(), limits, out)?;
+        let Passed { end, crc, len } = self.inflate_body(body, stored.len() as u64, limits, out)?;
         let trailer = body.get(end..).unwrap_or_default();
         let Some((&[c0, c1, c2, c3, l0, l1, l2, l3], after)) = trailer.split_first_chunk() else {
             return Err(InflateError::TruncatedGzip);
         };
-        if crc32(out) != u32::from_le_bytes([c0, c1, c2, c3]) {
+        if crc != u32::from_le_bytes([c0, c1, c2, c3]) {
             return Err(InflateError::CrcMismatch);
         }
         // ISIZE is the length modulo 2^32 (RFC 1952, section 2.3.1).
-        if out.len() as u64 & 0xffff_ffff != u64::from(u32::from_le_bytes([l0, l1, l2, l3])) {
+        if len as u64 & 0xffff_ffff != u64::from(u32::from_le_bytes([l0, l1, l2, l3])) {
             return Err(InflateError::LengthMismatch);
         }
         if !after.is_empty() {
@@ -165,23 +168,34 @@ impl Inflater {
                 bytes: after.len() as u64,
             });
         }
+        // Only an object of 4 GiB or more keeps its promise and did not fit.
+        if len != out.len() {
+            return Err(limits.exceeded(stored.len() as u64));
+        }
         Ok(Inflated::Gzip)
     }
 
-    /// Inflates the deflate stream at the start of `body`; returns its length.
+    /// Inflates the deflate stream at the start of `body`. `out` then holds all of
+    /// it, unless it was longer than promised.
     fn inflate_body(
         &mut self,
         body: &[u8],
-        stored_len: usize,
+        stored_bytes: u64,
         limits: &InflateLimits,
         out: &mut Vec<u8>,
-    ) -> Result<usize, InflateError> {
-        let limit = limits.output_max(stored_len);
-        let mut target = first_capacity(body, limit);
+    ) -> Result<Passed, InflateError> {
+        let promised = body
+            .last_chunk()
+            .map_or(0, |isize| promise(stored_bytes, *isize, limits));
+        let promised = usize::try_from(promised).unwrap_or(usize::MAX);
+        out.reserve_exact(promised.max(PASSING_BYTES) + ROOM_AFTER);
         self.deflate.reset(false);
+        let (mut crc, mut passed) = (Crc::new(), 0_usize);
         loop {
-            if target > out.capacity() {
-                out.reserve_exact(target - out.len());
+            if out.len() == out.capacity() {
+                crc.update(out);
+                passed += out.len();
+                out.clear();
             }
             let used = usize::try_from(self.deflate.total_in()).unwrap_or(usize::MAX);
             let input = body.get(used..).unwrap_or_default();
@@ -190,50 +204,53 @@ impl Inflater {
                 .decompress_vec(input, out, FlushDecompress::Finish);
             // First of all, so that the finding does not depend on how large a
             // buffer an earlier object left behind.
-            if out.len() > limit {
-                return Err(limits.exceeded(stored_len));
+            if (passed + out.len()) as u64 > limits.output_max(stored_bytes) {
+                return Err(limits.exceeded(stored_bytes));
             }
             match status {
                 Ok(Status::StreamEnd) => {
-                    return Ok(usize::try_from(self.deflate.total_in()).unwrap_or(usize::MAX));
+                    crc.update(out);
+                    return Ok(Passed {
+                        end: usize::try_from(self.deflate.total_in()).unwrap_or(usize::MAX),
+                        crc: crc.sum(),
+                        len: passed + out.len(),
+                    });
                 }
                 // Room left and still no end: the input is what ran out.
                 Ok(Status::Ok | Status::BufError) if out.len() < out.capacity() => {
                     return Err(InflateError::TruncatedGzip);
                 }
-                Ok(Status::Ok | Status::BufError) => {
-                    // The old buffer and the new one live side by side while
-                    // the bytes move, so a large one is made only once.
-                    target = match out.capacity() {
-                        small if small < GROWN_BYTES => small.saturating_mul(2),
-                        _ => usize::MAX,
-                    }
-                    .min(limit.saturating_add(1));
-                }
+                Ok(Status::Ok | Status::BufError) => {}
                 Err(_) => return Err(InflateError::Corrupt("invalid deflate data")),
             }
         }
     }
 }
 
+/// A deflate stream that was inflated to its end.
+struct Passed {
+    /// Where it ends.
+    end: usize,
+    crc: u32,
+    /// Inflated bytes.
+    len: usize,
+}
+
 impl InflateLimits {
     /// Output above which an object of this stored size is refused, in bytes.
-    fn output_max(&self, stored_len: usize) -> usize {
-        usize::try_from(self.raw_bytes_max)
-            .unwrap_or(usize::MAX)
-            .min(self.ratio_output_max(stored_len))
+    pub fn output_max(&self, stored_bytes: u64) -> u64 {
+        self.raw_bytes_max.min(self.ratio_output_max(stored_bytes))
     }
 
-    fn ratio_output_max(&self, stored_len: usize) -> usize {
-        usize::try_from(self.ratio_max)
-            .unwrap_or(usize::MAX)
-            .saturating_mul(stored_len)
+    fn ratio_output_max(&self, stored_bytes: u64) -> u64 {
+        u64::from(self.ratio_max)
+            .saturating_mul(stored_bytes)
             .max(RATIO_FREE_BYTES)
     }
 
     /// The limit that was hit first.
-    fn exceeded(&self, stored_len: usize) -> InflateError {
-        if (self.ratio_output_max(stored_len) as u64) < self.raw_bytes_max {
+    fn exceeded(&self, stored_bytes: u64) -> InflateError {
+        if self.ratio_output_max(stored_bytes) < self.raw_bytes_max {
             InflateError::RatioTooHigh {
                 ratio_max: self.ratio_max,
             }
@@ -250,21 +267,30 @@ pub fn sha256(raw: &[u8]) -> [u8; 32] {
     Sha256::digest(raw).into()
 }
 
-/// Capacity to begin with: ISIZE where it can be true, else a guess; never
-/// more than one byte above `limit`, which is enough to see it exceeded.
-fn first_capacity(body: &[u8], limit: usize) -> usize {
-    let possible = body
-        .len()
-        .saturating_mul(DEFLATE_RATIO_MAX)
-        .min(limit.saturating_add(1));
-    let promised = body
-        .last_chunk()
-        .and_then(|isize| usize::try_from(u32::from_le_bytes(*isize)).ok())
-        .filter(|isize| *isize <= possible);
-    // At least one byte, so that a buffer that is full has made progress.
-    promised
-        .unwrap_or_else(|| body.len().saturating_mul(RATIO_GUESS).min(possible))
-        .max(1)
+/// Bytes that an object can take once it is inflated, told by its stored size
+/// and its first two and last four bytes. 0 where no sound object is possible.
+pub fn raw_bytes_promised(
+    stored_bytes: u64,
+    first: [u8; 2],
+    last: [u8; 4],
+    limits: &InflateLimits,
+) -> u64 {
+    if first != GZIP_MAGIC {
+        return stored_bytes.min(limits.raw_bytes_max);
+    }
+    promise(stored_bytes, last, limits)
+}
+
+/// ISIZE, where it can be true: deflate can make that much of the stored bytes,
+/// and it is within the limits; else 0.
+fn promise(stored_bytes: u64, isize: [u8; 4], limits: &InflateLimits) -> u64 {
+    let promised = u64::from(u32::from_le_bytes(isize));
+    let possible = stored_bytes.saturating_mul(DEFLATE_RATIO_MAX);
+    if promised <= possible.min(limits.output_max(stored_bytes)) {
+        promised
+    } else {
+        0
+    }
 }
 
 /// What follows the gzip header (RFC 1952, section 2.3).
@@ -470,7 +496,7 @@ mod tests {
             Inflater::new().inflate(&stored, &LIMITS, &mut out),
             Err(too_high)
         );
-        assert!(out.capacity() <= LIMITS.output_max(stored.len()) + 1);
+        assert!(out.capacity() <= PASSING_BYTES + ROOM_AFTER);
         // The first MiB is free.
         assert!(inflate(&gzip(&vec![b' '; 1024 * 1024])).is_ok());
         assert_eq!(
@@ -482,14 +508,37 @@ mod tests {
     }
 
     #[test]
-    fn a_lying_size_reserves_no_memory() {
-        let mut stored = gzip(b"{}");
-        let at = stored.len() - 4;
-        stored[at..].copy_from_slice(&u32::MAX.to_le_bytes());
-        let mut out = Vec::new();
-        let result = Inflater::new().inflate(&stored, &LIMITS, &mut out);
-        assert_eq!(result, Err(InflateError::LengthMismatch));
-        assert!(out.capacity() <= stored.len() * DEFLATE_RATIO_MAX);
+    fn a_lying_size_takes_no_more_memory_than_it_promises() {
+        let limits = InflateLimits {
+            raw_bytes_max: 8 * 1024 * 1024,
+            ratio_max: 2000,
+        };
+        let sound = gzip(&vec![b' '; 4 * 1024 * 1024]);
+        let first = [sound[0], sound[1]];
+        for promise in [0_u32, 1, 70_000, 4_194_303, 4_194_305, u32::MAX] {
+            let mut stored = sound.clone();
+            let at = stored.len() - 4;
+            stored[at..].copy_from_slice(&promise.to_le_bytes());
+            let mut out = Vec::new();
+            let result = Inflater::new().inflate(&stored, &limits, &mut out);
+            assert_eq!(result, Err(InflateError::LengthMismatch), "{promise}");
+            let last = promise.to_le_bytes();
+            let promised = raw_bytes_promised(stored.len() as u64, first, last, &limits);
+            let most = usize::try_from(promised).unwrap().max(PASSING_BYTES);
+            assert!(out.capacity() <= most + ROOM_AFTER, "{promise}");
+        }
+        let last = *sound.last_chunk().unwrap();
+        let promised = raw_bytes_promised(sound.len() as u64, first, last, &limits);
+        assert_eq!(promised, 4 * 1024 * 1024);
+    }
+
+    #[test]
+    fn a_sound_object_is_not_moved_to_be_padded() {
+        for stored in [gzip(&text(100_000)), text(100_000)] {
+            let mut out = Vec::new();
+            assert!(Inflater::new().inflate(&stored, &LIMITS, &mut out).is_ok());
+            assert_eq!(out.capacity(), 100_000 + ROOM_AFTER);
+        }
     }
 
     #[test]

@@ -32,6 +32,22 @@ use simd_json::{Buffers, INPUT_PADDING, Tape};
 /// text, so that a record of this size stays within the memory of a worker.
 pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Most that may be held of one object, in bytes; above it, quarantine.
+///
+/// A log of records as AWS writes them holds a fifth of its inflated bytes. Only
+/// one that is made of next to empty records, which no S3 event is, gets here.
+pub const LOG_HELD_BYTES_MAX: usize = 96 * 1024 * 1024;
+
+/// Inflated bytes after which a giant's room is made for all of it at once, by
+/// what it held so far.
+const ROOM_AFTER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Rows that room is made for at once.
+const ROWS_ROOM_MAX: usize = 512 * 1024;
+
+/// What a session or an instance fact takes, with its texts.
+const FACT_BYTES: usize = 1536;
+
 /// Rejects listed by place; beyond them only the count goes on.
 pub const REJECTS_LISTED_MAX: usize = 100;
 
@@ -75,14 +91,31 @@ pub enum Unrecognised {
     /// JSON without a member `Records`.
     RecordsMissing,
     RecordsNotAnArray,
+    /// What it holds takes more memory than one object may.
+    HoldsTooMuch,
+}
+
+impl From<Unbalanced> for Unrecognised {
+    fn from(_: Unbalanced) -> Unrecognised {
+        Unrecognised::InvalidJson
+    }
 }
 
 impl Unrecognised {
+    /// Whether it is JSON for certain, and no log.
+    pub fn is_json(self) -> bool {
+        matches!(
+            self,
+            Unrecognised::RecordsMissing | Unrecognised::RecordsNotAnArray
+        )
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Unrecognised::InvalidJson => "invalid_json",
             Unrecognised::RecordsMissing => "records_missing",
             Unrecognised::RecordsNotAnArray => "records_not_an_array",
+            Unrecognised::HoldsTooMuch => "holds_too_much",
         }
     }
 }
@@ -143,7 +176,7 @@ impl LogReader {
         let mut log = ParsedLog::default();
         let arrays = each_records_array(raw, |first| {
             log = ParsedLog {
-                accesses: AccessLog::with_room_like(self.last),
+                accesses: AccessLog::with_room_like(self.last.at_most(raw.len())),
                 ..ParsedLog::default()
             };
             self.read_records(raw, text, first, origin, &mut log)
@@ -155,7 +188,7 @@ impl LogReader {
                 self.last = log.accesses.size();
                 Content::Log(Box::new(log))
             }
-            Err(Unbalanced) => Content::Unrecognised(Unrecognised::InvalidJson),
+            Err(unrecognised) => Content::Unrecognised(unrecognised),
         }
     }
 
@@ -167,13 +200,21 @@ impl LogReader {
         first: usize,
         origin: Origin<'_>,
         log: &mut ParsedLog,
-    ) -> Result<usize, Unbalanced> {
+    ) -> Result<usize, Unrecognised> {
         let mut fields = Fields::default();
         if let Some(shapes) = &mut self.shapes {
             shapes.begin();
         }
         let mut at = first;
+        let mut room_at = first.saturating_add(ROOM_AFTER_BYTES);
         loop {
+            if log.bytes_used() > LOG_HELD_BYTES_MAX {
+                return Err(Unrecognised::HoldsTooMuch);
+            }
+            if at > room_at {
+                log.make_room(raw.len() / at + 1);
+                room_at = usize::MAX;
+            }
             let (start, is_item) = next_item(raw, at)?;
             if !is_item {
                 return Ok(start);
@@ -189,7 +230,7 @@ impl LogReader {
                 None => {
                     let end = value_end(raw, start)?;
                     if end == start {
-                        return Err(Unbalanced);
+                        return Err(Unrecognised::InvalidJson);
                     }
                     let record = raw.get(start..end).unwrap_or_default();
                     self.read_by_tape(record, origin, log);
@@ -289,7 +330,39 @@ fn classify(raw: &[u8]) -> Content {
     Content::Unrecognised(unrecognised)
 }
 
+/// What identifies an event: its id as text, and the GUID that is or, for want
+/// of one, its content.
+struct EventId<'a> {
+    text: &'a str,
+    guid: Option<CopyKey>,
+    content: Option<&'a [u8; 32]>,
+}
+
 impl ParsedLog {
+    /// Bytes held, about.
+    pub fn bytes(&self) -> usize {
+        self.accesses.bytes() + self.fact_bytes()
+    }
+
+    /// Bytes held, without room that is still empty.
+    fn bytes_used(&self) -> usize {
+        self.accesses.bytes_used() + self.fact_bytes()
+    }
+
+    fn fact_bytes(&self) -> usize {
+        (self.sts_sessions.len() + self.ec2_instances.len()) * FACT_BYTES
+    }
+
+    /// Makes room for that many times what is held, once: a log that grew step by
+    /// step would hold twice and thrice of it on the way.
+    fn make_room(&mut self, times: usize) {
+        let LogSize { rows, text_bytes } = self.accesses.size();
+        self.accesses.make_room(LogSize {
+            rows: (rows * times).min(ROWS_ROOM_MAX),
+            text_bytes: (text_bytes * times).min(LOG_HELD_BYTES_MAX / 2),
+        });
+    }
+
     /// Reads the record at `at` by its shape; returns the place after it. `None`
     /// where it has none that is known, or needs its tape: for an identity fact,
     /// or for the hash of its content.
@@ -318,8 +391,12 @@ impl ParsedLog {
                     }
                     Identity::Missing => self.caller(fields),
                 };
-                let key = |account: Option<&str>| copy_key(Some(guid), None, account);
-                self.take_access(fields, event_time, caller, event_id, key, origin);
+                let id = EventId {
+                    text: event_id,
+                    guid: Some(guid),
+                    content: None,
+                };
+                self.take_access(fields, event_time, caller, id, origin);
                 self.saw(event_time);
             }
             Route::Other { event_time } => {
@@ -356,8 +433,12 @@ impl ParsedLog {
                         &made
                     }
                 };
-                let key = |account: Option<&str>| copy_key(guid, content.as_ref(), account);
-                self.take_access(fields, event_time, caller, event_id, key, origin);
+                let id = EventId {
+                    text: event_id,
+                    guid,
+                    content: content.as_ref(),
+                };
+                self.take_access(fields, event_time, caller, id, origin);
                 self.saw(event_time);
                 guid.is_some()
             }
@@ -409,8 +490,7 @@ impl ParsedLog {
         fields: &Fields<'_>,
         event_time: UtcMicros,
         caller: Caller,
-        event_id: &str,
-        copy_key: impl FnOnce(Option<&str>) -> CopyKey,
+        event_id: EventId<'_>,
         origin: Origin<'_>,
     ) {
         let request = S3Request::of(fields);
@@ -420,7 +500,7 @@ impl ParsedLog {
         let event_name = fields.get(Text::EventName);
         let error_code = fields.get(Text::ErrorCode);
         self.accesses.push(&NewAccess {
-            event_id,
+            event_id: event_id.text,
             event_time,
             event_name,
             operation: operation(event_name.unwrap_or_default()),
@@ -434,7 +514,8 @@ impl ParsedLog {
             client: record::client(fields, caller.direct),
             target,
             source_index: u32::try_from(self.records).unwrap_or(u32::MAX),
-            copy_key: copy_key(target.aws_account_id),
+            copy_key: copy_key(event_id.guid, event_id.content, target.aws_account_id),
+            by_content: event_id.guid.is_none(),
         });
     }
 

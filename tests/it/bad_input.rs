@@ -482,8 +482,12 @@ fn what_cannot_be_read_is_named_and_tried_again() {
     let path = world.path(&format!("trail/{key}"));
     symlink("nowhere", &path).unwrap();
     symlink(".", world.path("trail/loop")).unwrap();
-    for _ in 0..2 {
-        world.scan();
+    for n in 0..3 {
+        let report = world.scan();
+        // Shown each time, recorded once.
+        assert_eq!(report["objects"]["quarantined"], 2, "scan {n}: {report}");
+        assert_eq!(report["objects"]["known"], u64::from(n > 0), "{report}");
+        assert_eq!(report["commits"], u64::from(n == 0), "{report}");
         let objects = world.query("SELECT * FROM log_objects");
         let row = object(&objects, &key);
         assert_eq!(row["status"], "quarantined");

@@ -405,3 +405,31 @@ pub fn fill(world: &World, seed: u64, objects: u64, records: u64) {
         );
     }
 }
+
+pub const NOON: &str = "2026-03-27T12:00:00Z";
+
+/// A user with a long-term key.
+pub fn user() -> Value {
+    json!({"type": "IAMUser", "principalId": "AIDAEXAMPLE", "arn": format!("arn:aws:iam::{ACCOUNT}:user/ann"),
+        "accountId": ACCOUNT, "accessKeyId": "AKIAEXAMPLE", "userName": "ann"})
+}
+
+/// A world whose trail is these objects: (delivery minute, records).
+pub fn world_of(objects: &[(&str, &[Value])]) -> World {
+    let world = World::new();
+    for (n, (minute, records)) in objects.iter().enumerate() {
+        world.put_log(
+            &log_key(ACCOUNT, "us-west-2", minute, &format!("{n:016x}")),
+            records,
+        );
+    }
+    world
+}
+
+/// The texts of a list.
+pub fn texts(value: &Value) -> Vec<&str> {
+    value
+        .as_array()
+        .map(|items| items.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default()
+}

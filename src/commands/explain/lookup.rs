@@ -5,7 +5,8 @@
 
 use super::cells::Cells;
 use super::evidence::Facts;
-use crate::model::{AccessEvent, Ec2Instance, Principal, StsSession, UtcMicros};
+use crate::lake::rows::{instance_at, session_at};
+use crate::model::{AccessEvent, Principal, StsSession, UtcMicros};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::execution::context::SessionContext;
@@ -88,7 +89,10 @@ impl Lookup {
         let instances = self.select("ec2_instances", filter).await?;
         Ok(Facts {
             sessions,
-            instances: instances.iter().map(instance).collect(),
+            instances: instances
+                .iter()
+                .map(|row| instance_at(row.batch(), 0))
+                .collect(),
         })
     }
 
@@ -107,7 +111,10 @@ impl Lookup {
                 filter = filter.or(created.clone());
             }
             let found = self.select("sts_sessions", filter).await?;
-            sessions = found.iter().map(session).collect::<Vec<_>>();
+            sessions = found
+                .iter()
+                .map(|row| session_at(row.batch(), 0))
+                .collect::<Vec<_>>();
             let mut next = wanted.clone();
             for session in &sessions {
                 next.keys.extend(session.access_key_id.clone());
@@ -178,60 +185,4 @@ fn instances_named_by(principal: &Principal) -> impl Iterator<Item = String> {
     [in_scope.map(str::to_owned), named.map(str::to_owned)]
         .into_iter()
         .flatten()
-}
-
-fn session(row: &Cells) -> StsSession {
-    StsSession {
-        event_id: row.owned("event_id").unwrap_or_default(),
-        event_name: row.owned("event_name").unwrap_or_default(),
-        issued_at: row.time("issued_at").unwrap_or_default(),
-        expires_at: row.time("expires_at"),
-        aws_account_id: row.owned("aws_account_id"),
-        aws_region: row.owned("aws_region"),
-        access_key_id: row.owned("access_key_id"),
-        role_arn: row.owned("role_arn"),
-        role_session_name: row.owned("role_session_name"),
-        assumed_role_id: row.owned("assumed_role_id"),
-        external_id: row.owned("external_id"),
-        source_identity: row.owned("source_identity"),
-        caller: Principal {
-            identity_type: row.owned("caller_type"),
-            principal_id: row.owned("caller_principal_id"),
-            arn: row.owned("caller_arn"),
-            account_id: row.owned("caller_account_id"),
-            access_key_id: row.owned("caller_access_key_id"),
-            session_issuer_arn: row.owned("caller_session_issuer_arn"),
-            session_name: row.owned("caller_session_name"),
-            session_issued_at: row.time("caller_session_issued_at"),
-            in_scope_issuer_type: row.owned("caller_in_scope_issuer_type"),
-            in_scope_issued_to: row.owned("caller_in_scope_issued_to"),
-            invoked_by: row.owned("caller_invoked_by"),
-            ..Principal::default()
-        },
-        caller_ip: row.owned("caller_ip"),
-        policy_prefixes: row.list("policy_prefixes"),
-        policy_actions: row.list("policy_actions"),
-        error_code: row.owned("error_code"),
-        shared_event_id: row.owned("shared_event_id"),
-        source_uri: row.owned("source_uri").unwrap_or_default(),
-    }
-}
-
-fn instance(row: &Cells) -> Ec2Instance {
-    let tags = row.structs("tags", ["key", "value"]);
-    Ec2Instance {
-        instance_id: row.owned("instance_id").unwrap_or_default(),
-        event_id: row.owned("event_id").unwrap_or_default(),
-        event_name: row.owned("event_name").unwrap_or_default(),
-        event_time: row.time("event_time").unwrap_or_default(),
-        aws_account_id: row.owned("aws_account_id"),
-        aws_region: row.owned("aws_region"),
-        private_ip: row.owned("private_ip"),
-        instance_profile_arn: row.owned("instance_profile_arn"),
-        tags: tags
-            .into_iter()
-            .filter_map(|[key, value]| Some((key?, value.unwrap_or_default())))
-            .collect(),
-        source_uri: row.owned("source_uri").unwrap_or_default(),
-    }
 }

@@ -8,9 +8,10 @@ use super::cells::Cells;
 use crate::lake::fact_tables::hex;
 use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, Tls};
 use crate::pipeline::process::LOG_OBJECT_BYTES_MAX;
+use crate::pipeline::route::{Route, route};
 use crate::trail::access_log::AccessLog;
+use crate::trail::event_id::read_content_id;
 use crate::trail::inflate::{InflateLimits, Inflater, sha256};
-use crate::trail::key::{KeyClass, classify};
 use crate::trail::log::{Content, LogReader, Origin};
 use anyhow::Context as _;
 use std::path::Path;
@@ -76,9 +77,9 @@ fn original(row: &Cells, object: Option<&Cells>) -> Result<Record, String> {
     if hex(&sha256(&raw)) != ingested {
         return Err("the object's bytes are no longer those that were ingested".to_owned());
     }
-    let account_id = match classify(&path.to_string_lossy()) {
-        KeyClass::Cloudtrail(key) => Some(key.account_id),
-        _ => None,
+    let account_id = match route(&path.to_string_lossy(), &path) {
+        Route::Read { account_id, .. } => account_id,
+        Route::Done { .. } => None,
     };
     let origin = Origin {
         source_uri: uri,
@@ -176,6 +177,7 @@ impl RowRecord {
             presigned: row.truth("presigned"),
             request_id: row.text("request_id"),
             shared_event_id: row.text("shared_event_id"),
+            content_id: row.text("content_id").and_then(read_content_id),
             principal: &self.principal,
             client: &self.client,
             target: &self.target,

@@ -154,6 +154,7 @@ fn with_access<R>(then: impl FnOnce(&AccessEvent<'_>) -> R) -> R {
         presigned: false,
         request_id: Some("R1"),
         shared_event_id: None,
+        content_id: None,
         principal: &principal,
         client: &client,
         target: &target,

@@ -56,6 +56,38 @@ fn an_instances_name_is_not_believed_against_the_sts_record() {
 }
 
 #[test]
+fn an_instance_of_another_account_is_not_the_one_that_a_name_claims() {
+    let of_account = |account: &str| Ec2Instance {
+        aws_account_id: some(account),
+        ..launch()
+    };
+    let with_profile = |account: &str| Ec2Instance {
+        instance_profile_arn: Some(format!("arn:aws:iam::{account}:instance-profile/p")),
+        ..launch()
+    };
+    let (own, other) = ("111122223333", "444455556666");
+    let believed = by_name().answer(&world(&[], &[launch()]));
+    assert_eq!(believed.cluster_id.as_deref(), Some("c1"));
+    for instance in [of_account(own), with_profile(own)] {
+        assert_eq!(by_name().answer(&world(&[], &[instance])), believed);
+    }
+    for instance in [of_account(other), with_profile(other)] {
+        let index = world(&[], &[instance]);
+        check(&by_name(), &index, "other_role [] [] no_sts");
+        // Who only calls himself so does not call for sessions as the instance.
+        let call = issued("sts2", APP_ROLE, "app", "ASIA2", by_name().principal);
+        check(
+            &Asked::of(role_session(APP_ROLE, "app", "ASIA2")),
+            &index.with(vec![call], Vec::new()),
+            "other_role session=sts2:exact [M1_access_key] [sts2] no_sts",
+        );
+    }
+    // Copies of one launch for two accounts: one of them is its own.
+    let index = world(&[], &[of_account(other), of_account(own)]);
+    assert_eq!(by_name().answer(&index), believed);
+}
+
+#[test]
 fn a_storage_role_with_an_instances_name_is_vended_only_if_the_key_proves_it() {
     let vended = issued("sts", UC_ROLE, INSTANCE, "ASIA1", account(DATABRICKS));
     let asked = Asked::of(role_session(UC_ROLE, INSTANCE, "ASIA1"));

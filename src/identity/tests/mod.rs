@@ -8,7 +8,7 @@ mod instances;
 mod random;
 mod sessions;
 
-use super::{IdentityIndex, IdentitySettings, attribute};
+use super::{IdentityIndex, IdentitySettings, attribute, attribute_within};
 use crate::model::{
     AccessEvent, Attribution, Client, Ec2Instance, Operation, Outcome, Principal, StsSession,
     Target, UtcMicros,
@@ -186,6 +186,7 @@ impl Asked {
             presigned: self.presigned,
             request_id: None,
             shared_event_id: None,
+            content_id: None,
             principal: &self.principal,
             client: &self.client,
             target: &self.target,

@@ -48,6 +48,31 @@ fn a_session_without_expiration_counts_for_36_hours() {
 }
 
 #[test]
+fn a_missing_sts_event_is_late_until_it_would_be_known() {
+    let other = Asked::of(role_session(APP_ROLE, "app", "ASIA1"));
+    let uc = Asked::of(role_session(UC_ROLE, "x", "ASIA1"));
+    let unrecorded = role_session(PROFILE_ROLE, "x", "ASIA0");
+    let chained = issued("sts", APP_ROLE, "app", "ASIA1", unrecorded);
+    for (asked, sessions) in [(&other, vec![]), (&uc, vec![]), (&other, vec![chained])] {
+        let index = configured(&sessions, &[]);
+        for (until, reason) in [(59, "late"), (60, "no_sts"), (61, "no_sts")] {
+            let index = index.clone().with_sts_until(at(until));
+            let answer = asked.answer(&index);
+            let reason_found = answer.unattributed_reason.map(|reason| reason.as_str());
+            assert_eq!(reason_found, Some(reason), "{until}");
+            // And for exactly the times that it says.
+            let (_, span) = attribute_within(&asked.access(), &index);
+            assert_eq!(span.contains(at(until)), reason == "no_sts", "{until}");
+            assert_eq!(span.contains(at(until + 1)), reason == "late", "{until}");
+        }
+    }
+    // What does not rest on an absence waits for nothing.
+    let user = Asked::of(iam_user("AKIA1"));
+    let index = world(&[], &[]).with_sts_until(at(0));
+    check(&user, &index, "static_key [] [] not_databricks");
+}
+
+#[test]
 fn without_its_assume_role_a_storage_role_is_unity_catalog_with_no_sts() {
     check(
         &uc("ASIA1"),

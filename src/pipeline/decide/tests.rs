@@ -4,7 +4,7 @@
 use super::*;
 use crate::identity::{IdentitySettings, attribute};
 use crate::policy::{PolicyFile, PolicySettings};
-use crate::trail::log::{Content, Cut, ParsedLog};
+use crate::trail::log::{Content, ParsedLog};
 use crate::trail::{LogReader, Origin};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -108,12 +108,12 @@ fn sts_event(number: u8, at: i64) -> Value {
 }
 
 fn read(records: &[Value]) -> ParsedLog {
-    let mut raw = json!({ "Records": records }).to_string().into_bytes();
+    let raw = json!({ "Records": records }).to_string().into_bytes();
     let origin = Origin {
         source_uri: "file:///trail/a.json.gz",
         account_id: None,
     };
-    match LogReader::default().read(&mut raw, origin, Cut::Coarse) {
+    match LogReader::default().read(&raw, origin) {
         Content::Log(log) => *log,
         _ => panic!("not read as a log"),
     }
@@ -268,6 +268,7 @@ fn empty() -> AccessEvent<'static> {
         bucket_account_id: None,
     };
     AccessEvent {
+        content_id: None,
         event_id: "",
         event_time: UtcMicros(0),
         event_name: "GetObject",

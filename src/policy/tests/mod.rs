@@ -125,6 +125,7 @@ impl Case {
             presigned: self.presigned,
             request_id: self.request_id.as_deref(),
             shared_event_id: None,
+            content_id: None,
             principal: &self.principal,
             client: &self.client,
             target: &self.target,
