@@ -108,6 +108,8 @@ pub struct AccessLog {
     names: IndexSet<String, foldhash::fast::FixedState>,
     /// The names of the last row.
     names_before: [u32; 4],
+    /// Client and target of each principal's last row.
+    before: Vec<(u32, u32)>,
     /// Bytes of what is kept once.
     kept_once: usize,
 }
@@ -181,6 +183,7 @@ impl AccessLog {
     pub fn push(&mut self, access: &NewAccess<'_>) {
         let request = &access.request;
         let groups = self.groups_kept();
+        let (client, target) = self.client_and_target(access);
         let row = Row {
             event_time: access.event_time,
             bytes_in: request.bytes_in.unwrap_or(NO_COUNT),
@@ -198,8 +201,8 @@ impl AccessLog {
             sse: self.name(2, request.sse),
             kms_key_arn: self.name(3, request.kms_key_arn),
             principal: access.principal,
-            client: intern(&mut self.clients, &access.client, |c| c.to_owned()),
-            target: intern(&mut self.targets, &access.target, |t| t.to_owned()),
+            client,
+            target,
             source_index: access.source_index,
             copy_key: access.copy_key,
             operation: access.operation,
@@ -211,6 +214,42 @@ impl AccessLog {
         if self.groups_kept() > groups {
             self.kept_once += GROUP_BYTES + access.client.text_bytes() + access.target.text_bytes();
         }
+    }
+
+    /// The numbers of client and target. A principal mostly comes from where it
+    /// came before, and asks for the same bucket.
+    fn client_and_target(&mut self, access: &NewAccess<'_>) -> (u32, u32) {
+        let principal = access.principal as usize;
+        if self.before.len() <= principal {
+            self.before.resize(principal + 1, (NO_NAME, NO_NAME));
+        }
+        let (client, target) = self
+            .before
+            .get(principal)
+            .copied()
+            .unwrap_or((NO_NAME, NO_NAME));
+        let same_client = self
+            .clients
+            .get_index(client as usize)
+            .is_some_and(|before| access.client == before.as_refs());
+        let same_target = self
+            .targets
+            .get_index(target as usize)
+            .is_some_and(|before| access.target == before.as_refs());
+        let now = (
+            match same_client {
+                true => client,
+                false => intern(&mut self.clients, &access.client, |c| c.to_owned()),
+            },
+            match same_target {
+                true => target,
+                false => intern(&mut self.targets, &access.target, |t| t.to_owned()),
+            },
+        );
+        if let Some(before) = self.before.get_mut(principal) {
+            *before = now;
+        }
+        now
     }
 
     fn groups_kept(&self) -> usize {

@@ -386,7 +386,7 @@ impl ParsedLog {
                     Identity::Known(caller) => caller,
                     Identity::At(place) => {
                         let caller = self.caller(fields);
-                        shapes.remember(place, caller);
+                        shapes.remember(text, place, caller);
                         caller
                     }
                     Identity::Missing => self.caller(fields),

@@ -26,6 +26,8 @@ mod learn;
 
 use super::fields::{Count, Fields, Place, Presence, ResourceText, Text};
 use super::tape::whole;
+use hashbrown::HashMap;
+use std::hash::BuildHasher as _;
 use std::ops::Range;
 
 /// Text of all literals, in bytes; some 200 shapes of 1 kB.
@@ -33,8 +35,9 @@ const LITERAL_BYTES_MAX: usize = 256 * 1024;
 const NODES_MAX: usize = 16 * 1024;
 /// Ways on from one place; above it, trying them costs more than a tape.
 const EDGES_MAX: usize = 24;
-/// Identities of one object that are remembered.
-const IDENTITIES_MAX: usize = 16;
+/// Bytes by which an identity is looked up: they reach to the session's name.
+/// A shorter one is cheap to read anew.
+const IDENTITY_HEAD_BYTES: usize = 96;
 /// Shapes remembered as met once.
 const MET_SLOTS: usize = 1024;
 
@@ -58,6 +61,20 @@ fn root(place: Place, of_s3: bool) -> Option<usize> {
 
 fn is_s3(event_source: &str) -> bool {
     event_source.starts_with("s3")
+}
+
+/// Whether two texts of one length, more than a word, are equal. Word by word:
+/// most literals are short, and a call to compare them would cost more.
+#[inline]
+fn same_words(a: &[u8], b: &[u8]) -> bool {
+    let words = |text: &[u8]| text.as_chunks::<HEAD_BYTES>().0.len();
+    debug_assert!(words(a) == words(b) && words(a) > 0);
+    a.as_chunks::<HEAD_BYTES>()
+        .0
+        .iter()
+        .zip(b.as_chunks::<HEAD_BYTES>().0)
+        .all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b))
+        && a.last_chunk::<HEAD_BYTES>() == b.last_chunk::<HEAD_BYTES>()
 }
 
 /// Where a value goes.
@@ -136,8 +153,12 @@ impl Edge {
         let len = self.len();
         if len > HEAD_BYTES {
             let (start, end) = self.literal;
-            let literal = literals.get(start as usize + HEAD_BYTES..end as usize);
-            if literal.is_none() || literal != rest.get(HEAD_BYTES..len) {
+            let literal = literals.get(start as usize..end as usize);
+            let there = rest.get(..len);
+            let same = literal
+                .zip(there)
+                .is_some_and(|(literal, there)| same_words(literal, there));
+            if !same {
                 return false;
             }
         }
@@ -153,7 +174,9 @@ pub struct Shapes {
     literals: Vec<u8>,
     /// Hashes of shapes met once.
     met: Vec<u64>,
-    identities: Vec<KnownIdentity>,
+    /// Identities of the text at hand, by the hash of their heads; of two with
+    /// one head, the later.
+    identities: HashMap<u64, KnownIdentity, foldhash::fast::FixedState>,
 }
 
 /// An identity met before in the same text.
@@ -198,7 +221,7 @@ impl Default for Shapes {
             nodes: vec![Vec::new(); BLOCKS.len() * 2],
             literals: Vec::new(),
             met: vec![0; MET_SLOTS],
-            identities: Vec::new(),
+            identities: HashMap::default(),
         }
     }
 }
@@ -210,15 +233,18 @@ impl Shapes {
     }
 
     /// Remembers the identity at that place of the text.
-    pub fn remember(&mut self, at: Range<usize>, caller: Caller) {
-        if self.identities.len() == IDENTITIES_MAX {
-            self.identities.pop();
+    pub fn remember(&mut self, text: &str, at: Range<usize>, caller: Caller) {
+        if at.len() < IDENTITY_HEAD_BYTES {
+            return;
         }
-        self.identities.push(KnownIdentity {
-            start: at.start,
-            end: at.end,
-            caller,
-        });
+        if let Some(head) = identity_head(text, at.start) {
+            let known = KnownIdentity {
+                start: at.start,
+                end: at.end,
+                caller,
+            };
+            self.identities.insert(head, known);
+        }
     }
 
     /// Reads the record that begins at `at`, if it has a known shape. Otherwise
@@ -283,25 +309,25 @@ impl Shapes {
 
     /// Reads the identity, whole if it was met before.
     fn identity(&mut self, walk: &mut Walk<'_, '_>, at: usize) -> Option<usize> {
-        let rest = walk.text.as_bytes().get(at..)?;
-        let known = self.identities.iter().position(|known| {
-            walk.text
-                .as_bytes()
-                .get(known.start..known.end)
-                .is_some_and(|identity| rest.starts_with(identity))
-        });
-        if let Some(place) = known {
-            let known = *self.identities.get(place)?;
-            if place > 0 {
-                self.identities.swap(place, place - 1);
+        let known = identity_head(walk.text, at).and_then(|head| self.identities.get(&head));
+        if let Some(known) = known {
+            let end = at + (known.end - known.start);
+            let bytes = walk.text.as_bytes();
+            if bytes.get(at..end) == bytes.get(known.start..known.end) {
+                walk.identity = Identity::Known(known.caller);
+                return Some(end);
             }
-            walk.identity = Identity::Known(known.caller);
-            return Some(at + (known.end - known.start));
         }
         let end = self.follow(walk, Place::UserIdentity, at)?;
         walk.identity = Identity::At(at..end);
         Some(end)
     }
+}
+
+/// The hash of the first bytes of the identity at `at`.
+fn identity_head(text: &str, at: usize) -> Option<u64> {
+    let head = text.as_bytes().get(at..at + IDENTITY_HEAD_BYTES)?;
+    Some(foldhash::fast::FixedState::default().hash_one(head))
 }
 
 /// A record being read.
