@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod attribution;
+pub mod databricks;
 pub mod identity;
 pub mod object;
 pub mod time;
