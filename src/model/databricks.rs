@@ -253,15 +253,16 @@ pub struct Lineage {
 }
 
 /// What a SCIM entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScimKind {
+    #[default]
     User,
     ServicePrincipal,
     Group,
 }
 
 /// An entry of SCIM, with its direct members if it is a group.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScimEntry {
     pub kind: ScimKind,
     /// Numeric id.

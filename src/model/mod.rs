@@ -8,6 +8,7 @@
 pub mod access;
 pub mod attribution;
 pub mod databricks;
+pub mod databricks_join;
 pub mod identity;
 pub mod object;
 pub mod time;
