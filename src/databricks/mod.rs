@@ -41,7 +41,7 @@ mod tests;
 pub use report::{ExportReport, Fault, SourceReport};
 
 use crate::model::UtcMicros;
-use crate::model::databricks::{DatabricksFacts, ScimKind, SourceWatermark};
+use crate::model::databricks::{DatabricksFacts, ScimKind};
 use document::Answer;
 use gathered::Gathered;
 use row::{Columns, Row};
@@ -190,7 +190,7 @@ pub async fn read_exports(
     facts.watermarks = report
         .sources
         .iter()
-        .filter_map(|source| watermark(source, now))
+        .filter_map(|source| source.watermark(now))
         .collect();
     Ok((facts, report))
 }
@@ -234,12 +234,19 @@ async fn read_table(
         let at = (reader.take)(row, gathered)?;
         Ok(at.filter(|at| *at <= now))
     };
+    let mut written_at = None;
     if delta::is_delta_table(&folder) {
         delta::read_table(&folder, name, reader.columns, &mut report, take).await;
+        written_at = files::written_at(&folder.join("_delta_log"));
     } else {
         for file in files::files_below(&folder, name, &mut report) {
             files::read_rows(&file, reader.columns, &mut report, take);
+            written_at = written_at.max(files::written_at(&file.path));
         }
+    }
+    // Without event times it is a snapshot, as old as its files.
+    if report.newest.is_none() && report.rows > 0 {
+        report.snapshot_at = written_at.map(|at| at.min(now)).or(Some(now));
     }
     Some(report)
 }
@@ -263,21 +270,6 @@ fn read_answer(
     let take = &mut |row: &Row<'_>, seen_at| take(row, seen_at, gathered);
     document::read_document(&root.join(held), held, answer, now, &mut report, take);
     Some(report)
-}
-
-/// Up to when the source is known; `None` where nothing of it could be read.
-fn watermark(source: &SourceReport, now: UtcMicros) -> Option<SourceWatermark> {
-    let is_empty = source.newest.is_none() && source.snapshot_at.is_none() && source.rows == 0;
-    if source.files == 0 || is_empty {
-        return None;
-    }
-    Some(SourceWatermark {
-        source: source.source.clone(),
-        newest: source.newest,
-        read_at: source.snapshot_at.unwrap_or(now),
-        rows: source.rows,
-        bad: source.bad(),
-    })
 }
 
 /// Names at the place that belong to no export, so that a misspelt folder is

@@ -4,6 +4,7 @@
 //! counted and named with its place; the rest of its source is used.
 
 use crate::model::UtcMicros;
+use crate::model::databricks::SourceWatermark;
 use std::fmt;
 
 /// Faults named one by one for each source; beyond them only the counts go on.
@@ -75,6 +76,18 @@ impl SourceReport {
     /// Whether there are files and not one of them could be read.
     pub fn is_unreadable(&self) -> bool {
         self.bad_files > 0 && self.files == 0 && self.rows == 0
+    }
+
+    /// Up to when the source is known; `None` where nothing of it could be read.
+    pub fn watermark(&self, now: UtcMicros) -> Option<SourceWatermark> {
+        let holds = self.newest.is_some() || self.snapshot_at.is_some();
+        (self.files > 0 && holds).then(|| SourceWatermark {
+            source: self.source.clone(),
+            newest: self.newest,
+            read_at: self.snapshot_at.unwrap_or(now),
+            rows: self.rows,
+            bad: self.bad(),
+        })
     }
 
     pub(super) fn bad_file(&mut self, file: &str, reason: String) {

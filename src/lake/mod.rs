@@ -4,10 +4,13 @@
 //! [`fact_tables`] are those lists; [`data_file`] encodes Parquet; [`delta`] is
 //! one table; [`store`] is the lake: what is committed together and how an
 //! interrupted commit is completed; [`ledger`] knows what is committed already;
-//! [`facts`] reads identity facts back; [`sql`] answers queries.
+//! [`facts`] reads identity facts back; [`databricks_tables`] and [`databricks`]
+//! hold what Databricks records; [`sql`] answers queries.
 
 pub mod columns;
 pub mod data_file;
+pub mod databricks;
+pub mod databricks_tables;
 pub mod delta;
 pub mod error;
 pub mod fact_tables;

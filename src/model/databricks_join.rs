@@ -15,8 +15,7 @@ use super::databricks::{
 };
 use super::time::UtcMicros;
 use std::cmp::Ordering;
-use std::collections::HashSet;
-use std::hash::Hash;
+use std::collections::BTreeSet;
 
 /// Gap between two rows of `node_timeline` that still are one interval; some
 /// exports end a minute at its last second.
@@ -44,6 +43,17 @@ pub trait Fact: Ord + Clone {
     fn join(&mut self, later: Self) {
         *self = later;
     }
+
+    /// Whether it is an audit event of a delivery file.
+    fn is_delivered(&self) -> bool {
+        false
+    }
+
+    /// An audit event without what only one of its two forms says.
+    #[must_use]
+    fn content(&self) -> Self {
+        self.clone()
+    }
 }
 
 /// Joins the records and brings them into their order.
@@ -56,8 +66,24 @@ pub fn join_all<F: Fact>(facts: &mut Vec<F>) {
             _ => joined.push(fact),
         }
     }
+    drop_delivered(&mut joined);
     joined.shrink_to_fit();
     *facts = joined;
+}
+
+/// Drops events of delivery files that the audit table holds too, so that one
+/// vend is not two candidates.
+fn drop_delivered<F: Fact>(facts: &mut Vec<F>) {
+    let delivered = facts.iter().filter(|fact| fact.is_delivered()).count();
+    if delivered == 0 || delivered == facts.len() {
+        return;
+    }
+    let of_table: BTreeSet<F> = facts
+        .iter()
+        .filter(|fact| !fact.is_delivered())
+        .map(Fact::content)
+        .collect();
+    facts.retain(|fact| !fact.is_delivered() || !of_table.contains(&fact.content()));
 }
 
 impl Fact for InstanceEvent {}
@@ -147,27 +173,40 @@ impl Fact for TaskRun {
 }
 
 /// A record with an id of its own: of two spellings of it the one that says more
-/// stands, and a known member is greater than an unknown one.
+/// stands, and a known member is greater than an unknown one. Of an audit event,
+/// delivery files lack the event id and `unsaid`.
 macro_rules! known_by_id {
-    ($($fact:ty: $($id:ident),+;)+) => {$(
+    ($($fact:ident by $id:ident $(+ $more:ident)*, unsaid: [$($unsaid:ident),*];)+) => {$(
         impl Fact for $fact {
             fn order(&self, other: &Self) -> Ordering {
-                ($(&self.$id,)+).cmp(&($(&other.$id,)+))
+                (&self.$id, $(&self.$more),*).cmp(&(&other.$id, $(&other.$more),*))
             }
 
             fn is_joined_by(&self, later: &Self) -> bool {
                 self.order(later) == Ordering::Equal
+            }
+
+            fn is_delivered(&self) -> bool {
+                self.$id.starts_with(DELIVERED)
+            }
+
+            fn content(&self) -> Self {
+                $fact {
+                    $id: String::new(),
+                    $($unsaid: None,)*
+                    ..self.clone()
+                }
             }
         }
     )+};
 }
 
 known_by_id! {
-    Vend: source_id;
-    CommandRun: source_id;
-    ShareQuery: source_id;
-    GroupChange: source_id, member;
-    Workspace: workspace_id;
+    Vend by source_id, unsaid: [run_by];
+    CommandRun by source_id, unsaid: [run_by];
+    ShareQuery by source_id, unsaid: [];
+    GroupChange by source_id + member, unsaid: [];
+    Workspace by workspace_id, unsaid: [];
 }
 
 impl Fact for Statement {
@@ -208,83 +247,6 @@ fn unite(texts: &mut Vec<String>, more: Vec<String>) {
     texts.extend(more);
     texts.sort_unstable();
     texts.dedup();
-}
-
-/// An audit event that both the table and a delivery file may hold.
-trait Audited: Clone + Eq + Hash {
-    fn source_id(&self) -> &str;
-
-    /// The event without what only one of the two forms says.
-    fn content(&self) -> Self;
-}
-
-impl Audited for Vend {
-    fn source_id(&self) -> &str {
-        &self.source_id
-    }
-
-    fn content(&self) -> Vend {
-        Vend {
-            source_id: String::new(),
-            run_by: None,
-            ..self.clone()
-        }
-    }
-}
-
-impl Audited for CommandRun {
-    fn source_id(&self) -> &str {
-        &self.source_id
-    }
-
-    fn content(&self) -> CommandRun {
-        CommandRun {
-            source_id: String::new(),
-            run_by: None,
-            ..self.clone()
-        }
-    }
-}
-
-impl Audited for ShareQuery {
-    fn source_id(&self) -> &str {
-        &self.source_id
-    }
-
-    fn content(&self) -> ShareQuery {
-        ShareQuery {
-            source_id: String::new(),
-            ..self.clone()
-        }
-    }
-}
-
-impl Audited for GroupChange {
-    fn source_id(&self) -> &str {
-        &self.source_id
-    }
-
-    fn content(&self) -> GroupChange {
-        GroupChange {
-            source_id: String::new(),
-            ..self.clone()
-        }
-    }
-}
-
-/// Drops events of delivery files that the audit table holds too, so that one
-/// vend is not two candidates.
-fn drop_delivered<A: Audited>(events: &mut Vec<A>) {
-    let is_delivered = |event: &A| event.source_id().starts_with(DELIVERED);
-    if events.iter().all(is_delivered) || !events.iter().any(is_delivered) {
-        return;
-    }
-    let of_table: HashSet<A> = events
-        .iter()
-        .filter(|event| !is_delivered(event))
-        .map(Audited::content)
-        .collect();
-    events.retain(|event| !is_delivered(event) || !of_table.contains(&event.content()));
 }
 
 impl DatabricksFacts {
@@ -329,10 +291,6 @@ impl DatabricksFacts {
         join_all(&mut self.external_locations);
         join_all(&mut self.workspaces);
         join_all(&mut self.watermarks);
-        drop_delivered(&mut self.vends);
-        drop_delivered(&mut self.commands);
-        drop_delivered(&mut self.share_queries);
-        drop_delivered(&mut self.group_changes);
         self
     }
 }
