@@ -11,6 +11,10 @@
 
 #[path = "it/bad_input.rs"]
 mod bad_input;
+#[path = "it/export_formats.rs"]
+mod export_formats;
+#[path = "it/exports.rs"]
+mod exports;
 #[path = "it/house.rs"]
 mod house;
 #[path = "it/kill.rs"]

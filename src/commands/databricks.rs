@@ -81,7 +81,10 @@ impl Import {
     pub fn text(&self) -> String {
         let mut out = String::new();
         let report = &self.report;
-        line(&mut out, format_args!("Databricks  exports of {}", self.place));
+        line(
+            &mut out,
+            format_args!("Databricks  exports of {}", self.place),
+        );
         for source in &report.sources {
             let until = match (source.newest, source.snapshot_at) {
                 (Some(newest), _) => format!("until {newest}"),

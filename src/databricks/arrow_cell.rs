@@ -8,8 +8,8 @@ use super::cell::Cell;
 use crate::model::UtcMicros;
 use arrow::array::{Array, ArrayRef, AsArray as _};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Decimal128Type, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    DataType, Date32Type, Date64Type, Decimal128Type, FieldRef, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
@@ -76,9 +76,12 @@ pub fn cell_at(array: &dyn Array, row: usize) -> Cell {
                 _ => Cell::Null,
             }
         }
-        DataType::Decimal128(_, 0) => {
-            Cell::Text(array.as_primitive::<Decimal128Type>().value(row).to_string())
-        }
+        DataType::Decimal128(_, 0) => Cell::Text(
+            array
+                .as_primitive::<Decimal128Type>()
+                .value(row)
+                .to_string(),
+        ),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Cell::Other("binary"),
         DataType::Decimal128(..) | DataType::Decimal256(..) => Cell::Other("decimal"),
         _ => Cell::Other("unknown"),

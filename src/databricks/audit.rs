@@ -55,22 +55,66 @@ enum Action {
 /// Actions with their service. Table and documentation differ in the final `s`
 /// of the vends.
 const ACTIONS: [(&str, &str, Action); 16] = [
-    ("unityCatalog", "generateTemporaryTableCredential", Action::Vend),
-    ("unityCatalog", "generateTemporaryTableCredentials", Action::Vend),
-    ("unityCatalog", "generateTemporaryPathCredential", Action::Vend),
-    ("unityCatalog", "generateTemporaryPathCredentials", Action::Vend),
-    ("unityCatalog", "generateTemporaryVolumeCredential", Action::Vend),
-    ("unityCatalog", "generateTemporaryVolumeCredentials", Action::Vend),
-    ("unityCatalog", "deltaSharingQueriedTable", Action::ShareQuery),
-    ("unityCatalog", "deltaSharingQueriedTableChanges", Action::ShareQuery),
+    (
+        "unityCatalog",
+        "generateTemporaryTableCredential",
+        Action::Vend,
+    ),
+    (
+        "unityCatalog",
+        "generateTemporaryTableCredentials",
+        Action::Vend,
+    ),
+    (
+        "unityCatalog",
+        "generateTemporaryPathCredential",
+        Action::Vend,
+    ),
+    (
+        "unityCatalog",
+        "generateTemporaryPathCredentials",
+        Action::Vend,
+    ),
+    (
+        "unityCatalog",
+        "generateTemporaryVolumeCredential",
+        Action::Vend,
+    ),
+    (
+        "unityCatalog",
+        "generateTemporaryVolumeCredentials",
+        Action::Vend,
+    ),
+    (
+        "unityCatalog",
+        "deltaSharingQueriedTable",
+        Action::ShareQuery,
+    ),
+    (
+        "unityCatalog",
+        "deltaSharingQueriedTableChanges",
+        Action::ShareQuery,
+    ),
     ("jobs", "runStart", Action::RunStart),
     ("jobs", "runSucceeded", Action::RunEnd),
     ("jobs", "runFailed", Action::RunEnd),
     ("notebook", "runCommand", Action::Command),
     ("notebook", "attachNotebook", Action::Command),
-    ("accounts", "addPrincipalToGroup", Action::GroupChange { added: true }),
-    ("accounts", "addPrincipalsToGroup", Action::GroupChange { added: true }),
-    ("accounts", "removePrincipalFromGroup", Action::GroupChange { added: false }),
+    (
+        "accounts",
+        "addPrincipalToGroup",
+        Action::GroupChange { added: true },
+    ),
+    (
+        "accounts",
+        "addPrincipalsToGroup",
+        Action::GroupChange { added: true },
+    ),
+    (
+        "accounts",
+        "removePrincipalFromGroup",
+        Action::GroupChange { added: false },
+    ),
 ];
 
 fn take(row: &Row<'_>, gathered: &mut Gathered) -> Result<Option<UtcMicros>, String> {
@@ -79,13 +123,12 @@ fn take(row: &Row<'_>, gathered: &mut Gathered) -> Result<Option<UtcMicros>, Str
         None => {
             // What was noted of `event_time` stands in the reason instead.
             row.take_bad_values();
-            row.need_time("timestamp").map_err(|problem| {
-                match row.need_time("event_time") {
+            row.need_time("timestamp")
+                .map_err(|problem| match row.need_time("event_time") {
                     Err(first) if !row.cell("event_time").is_null() => first,
                     _ if row.cell("timestamp").is_null() => "`event_time` is missing".to_owned(),
                     _ => problem,
-                }
-            })?
+                })?
         }
     };
     let name = row.need_text("action_name")?;

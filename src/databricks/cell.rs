@@ -252,7 +252,9 @@ fn from_text(text: &str) -> Option<UtcMicros> {
         }
     }
     let date = NaiveDate::parse_from_str(bare, "%Y-%m-%d").ok()?;
-    sane(UtcMicros::from_datetime(date.and_hms_opt(0, 0, 0)?.and_utc()))
+    sane(UtcMicros::from_datetime(
+        date.and_hms_opt(0, 0, 0)?.and_utc(),
+    ))
 }
 
 impl<'de> Deserialize<'de> for Cell {
@@ -333,11 +335,20 @@ mod tests {
     fn an_instant_may_be_written_in_many_ways() {
         for (json, expect) in [
             ("\"2026-03-27T17:08:37Z\"", "2026-03-27T17:08:37Z"),
-            ("\"2026-03-27T17:08:37.123Z\"", "2026-03-27T17:08:37.123000Z"),
-            ("\"2026-03-27T17:08:37.123+00:00\"", "2026-03-27T17:08:37.123000Z"),
+            (
+                "\"2026-03-27T17:08:37.123Z\"",
+                "2026-03-27T17:08:37.123000Z",
+            ),
+            (
+                "\"2026-03-27T17:08:37.123+00:00\"",
+                "2026-03-27T17:08:37.123000Z",
+            ),
             ("\"2026-03-27T17:08:37+0200\"", "2026-03-27T15:08:37Z"),
             ("\"2026-03-27 17:08:37\"", "2026-03-27T17:08:37Z"),
-            ("\"2026-03-27 17:08:37.5 UTC\"", "2026-03-27T17:08:37.500000Z"),
+            (
+                "\"2026-03-27 17:08:37.5 UTC\"",
+                "2026-03-27T17:08:37.500000Z",
+            ),
             ("\"2026-03-27T17:08:37\"", "2026-03-27T17:08:37Z"),
             ("\"2026-03-27\"", "2026-03-27T00:00:00Z"),
             ("1774631317123", "2026-03-27T17:08:37.123000Z"),
@@ -352,7 +363,15 @@ mod tests {
 
     #[test]
     fn what_is_no_instant_is_said_so_and_nothing_is_null() {
-        for json in ["\"yesterday\"", "true", "12", "-5", "[]", "\"9999999-01-01\"", "1e300"] {
+        for json in [
+            "\"yesterday\"",
+            "true",
+            "12",
+            "-5",
+            "[]",
+            "\"9999999-01-01\"",
+            "1e300",
+        ] {
             assert!(cell(json).time().is_err(), "{json}");
         }
         assert_eq!(cell("\"\"").time(), Ok(None));
@@ -361,9 +380,18 @@ mod tests {
 
     #[test]
     fn an_id_may_be_a_number_and_an_empty_text_is_none() {
-        assert_eq!(cell("1234567890123456").text().unwrap().unwrap(), "1234567890123456");
-        assert_eq!(cell("1234567890123456.0").text().unwrap().unwrap(), "1234567890123456");
-        assert_eq!(cell("18446744073709551615").text().unwrap().unwrap(), "18446744073709551615");
+        assert_eq!(
+            cell("1234567890123456").text().unwrap().unwrap(),
+            "1234567890123456"
+        );
+        assert_eq!(
+            cell("1234567890123456.0").text().unwrap().unwrap(),
+            "1234567890123456"
+        );
+        assert_eq!(
+            cell("18446744073709551615").text().unwrap().unwrap(),
+            "18446744073709551615"
+        );
         assert_eq!(cell("\" \"").text(), Ok(None));
         assert!(cell("{}").text().is_err());
     }
@@ -375,7 +403,11 @@ mod tests {
             r#"{"statusCode": 200}"#,
             r#""{\"statusCode\": 200}""#,
         ] {
-            assert_eq!(cell(json).member("status_code").int(), Ok(Some(200)), "{json}");
+            assert_eq!(
+                cell(json).member("status_code").int(),
+                Ok(Some(200)),
+                "{json}"
+            );
         }
         assert!(cell("\"{broken\"").member("a").is_null());
     }

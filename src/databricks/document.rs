@@ -8,9 +8,7 @@ use super::files::{open_document, take_row, written_at};
 use super::report::{Place, SourceReport};
 use super::row::{Columns, JsonRow, Row};
 use crate::model::UtcMicros;
-use serde::de::{
-    DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::path::Path;
 
@@ -135,7 +133,11 @@ impl<'de> Visitor<'de> for &mut Pages<'_> {
                 }
                 "totalResults" => {
                     let total: Cell = members.next_value()?;
-                    self.total = total.int().ok().flatten().and_then(|n| u64::try_from(n).ok());
+                    self.total = total
+                        .int()
+                        .ok()
+                        .flatten()
+                        .and_then(|n| u64::try_from(n).ok());
                 }
                 "next_page_token" => {
                     let token: Cell = members.next_value()?;

@@ -81,7 +81,10 @@ pub fn read_rows(file: &ExportFile, columns: Columns, report: &mut SourceReport,
     let bare = name.strip_suffix(".gz").unwrap_or(&name);
     if name.ends_with(".parquet") {
         read_parquet(file, columns, report, take);
-    } else if [".json", ".jsonl", ".ndjson"].iter().any(|end| bare.ends_with(end)) {
+    } else if [".json", ".jsonl", ".ndjson"]
+        .iter()
+        .any(|end| bare.ends_with(end))
+    {
         read_lines(file, columns, report, take);
     } else {
         let reason = "kind of file not read; export Parquet or JSON lines (`.parquet`, `.json`, \

@@ -85,7 +85,10 @@ impl<'a> Row<'a> {
 
     fn place(&self, name: &str) -> Option<usize> {
         let place = self.columns.iter().position(|column| *column == name);
-        debug_assert!(place.is_some(), "`{name}` is not among the reader's columns");
+        debug_assert!(
+            place.is_some(),
+            "`{name}` is not among the reader's columns"
+        );
         place
     }
 
@@ -149,12 +152,17 @@ impl<'a> Row<'a> {
     }
 
     pub fn texts(&self, name: &str) -> Vec<String> {
-        self.noted(name, self.cell(name).texts()).unwrap_or_default()
+        self.noted(name, self.cell(name).texts())
+            .unwrap_or_default()
     }
 
     fn noted<T>(&self, name: &str, read: Result<T, String>) -> Option<T> {
-        read.map_err(|problem| self.bad_values.borrow_mut().push(format!("`{name}` {problem}")))
-            .ok()
+        read.map_err(|problem| {
+            self.bad_values
+                .borrow_mut()
+                .push(format!("`{name}` {problem}"))
+        })
+        .ok()
     }
 }
 

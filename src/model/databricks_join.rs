@@ -311,7 +311,12 @@ mod tests {
 
     #[test]
     fn minutes_that_touch_are_one_interval_and_a_gap_parts_them() {
-        let mut nodes = vec![minute(120, 180), minute(0, 60), minute(60, 119), minute(240, 300)];
+        let mut nodes = vec![
+            minute(120, 180),
+            minute(0, 60),
+            minute(60, 119),
+            minute(240, 300),
+        ];
         join_all(&mut nodes);
         assert_eq!(nodes, [minute(0, 180), minute(240, 300)]);
     }

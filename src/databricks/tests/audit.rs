@@ -37,8 +37,14 @@ const FILE_VEND_ID: &str =
 
 #[test]
 fn a_vend_is_the_same_in_a_delivery_file_and_in_the_table() {
-    assert_eq!(Exports::of(DELIVERED, FILE_VEND).facts().vends, [vend(FILE_VEND_ID)]);
-    assert_eq!(Exports::of(TABLE, TABLE_VEND).facts().vends, [vend("audit:e-1")]);
+    assert_eq!(
+        Exports::of(DELIVERED, FILE_VEND).facts().vends,
+        [vend(FILE_VEND_ID)]
+    );
+    assert_eq!(
+        Exports::of(TABLE, TABLE_VEND).facts().vends,
+        [vend("audit:e-1")]
+    );
 }
 
 #[test]
@@ -70,17 +76,45 @@ fn check_operation(action: &str, operation: &str, expect: VendOperation) {
         .replace("generateTemporaryTableCredential", action)
         .replace("\"READ\"", &format!("\"{operation}\""));
     let vends = Exports::of(TABLE, &text).facts().vends;
-    assert_eq!(vends.first().map(|vend| vend.operation), Some(expect), "{action} {operation}");
+    assert_eq!(
+        vends.first().map(|vend| vend.operation),
+        Some(expect),
+        "{action} {operation}"
+    );
 }
 
 #[test]
 fn all_spellings_of_a_vend_are_vends() {
-    check_operation("generateTemporaryTableCredentials", "READ_WRITE", VendOperation::Write);
-    check_operation("generateTemporaryPathCredential", "PATH_CREATE_TABLE", VendOperation::Write);
-    check_operation("generateTemporaryPathCredentials", "PATH_READ", VendOperation::Read);
-    check_operation("generateTemporaryVolumeCredential", "READ_VOLUME", VendOperation::Read);
-    check_operation("generateTemporaryVolumeCredentials", "WRITE_VOLUME", VendOperation::Write);
-    check_operation("generateTemporaryVolumeCredentials", "", VendOperation::Unknown);
+    check_operation(
+        "generateTemporaryTableCredentials",
+        "READ_WRITE",
+        VendOperation::Write,
+    );
+    check_operation(
+        "generateTemporaryPathCredential",
+        "PATH_CREATE_TABLE",
+        VendOperation::Write,
+    );
+    check_operation(
+        "generateTemporaryPathCredentials",
+        "PATH_READ",
+        VendOperation::Read,
+    );
+    check_operation(
+        "generateTemporaryVolumeCredential",
+        "READ_VOLUME",
+        VendOperation::Read,
+    );
+    check_operation(
+        "generateTemporaryVolumeCredentials",
+        "WRITE_VOLUME",
+        VendOperation::Write,
+    );
+    check_operation(
+        "generateTemporaryVolumeCredentials",
+        "",
+        VendOperation::Unknown,
+    );
 }
 
 #[test]
@@ -135,7 +169,10 @@ fn the_start_and_the_end_of_a_run_are_one_task_run() {
             ..run()
         };
         for text in [format!("{start}\n{end}"), format!("{end}\n{start}")] {
-            assert_eq!(Exports::of(TABLE, &text).facts().task_runs, [expect.clone()]);
+            assert_eq!(
+                Exports::of(TABLE, &text).facts().task_runs,
+                [expect.clone()]
+            );
         }
     }
 }
@@ -153,7 +190,13 @@ fn a_run_of_which_only_the_end_is_known_was_there_at_its_end() {
 #[test]
 fn verbose_events_tell_who_was_at_work_and_never_what_was_run() {
     let parameters = r#"{"clusterId":"c-1","notebookId":"5","commandText":"SELECT secret"}"#;
-    let text = row("v", "2026-11-20T10:00:00Z", "notebook", "runCommand", parameters);
+    let text = row(
+        "v",
+        "2026-11-20T10:00:00Z",
+        "notebook",
+        "runCommand",
+        parameters,
+    );
     let facts = Exports::of(TABLE, &text).facts();
     let expect = CommandRun {
         source_id: "audit:v".to_owned(),
@@ -226,5 +269,8 @@ fn every_event_counts_for_the_watermark_and_none_of_the_future() {
     let (facts, report) = Exports::of(TABLE, &format!("{TABLE_VEND}\n{other}\n{future}")).read();
     let newest = Some(at("2026-11-21T10:00:00Z"));
     assert_eq!(only(report).newest, newest);
-    assert_eq!(facts.watermarks.first().map(|mark| mark.newest), Some(newest));
+    assert_eq!(
+        facts.watermarks.first().map(|mark| mark.newest),
+        Some(newest)
+    );
 }

@@ -94,18 +94,29 @@ fn what_is_no_parquet_file_and_other_kinds_of_file_are_named() {
     assert_eq!(source.bad_files, 3);
     assert!(source.is_unreadable());
     let faults = faults(&source).join("\n");
-    for part in ["a.parquet: no readable Parquet file", "b.parquet: no readable", "c.csv: kind"] {
+    for part in [
+        "a.parquet: no readable Parquet file",
+        "b.parquet: no readable",
+        "c.csv: kind",
+    ] {
         assert!(faults.contains(part), "{faults}");
     }
 }
 
 #[test]
 fn a_broken_delta_table_is_one_fault() {
-    let exports = Exports::of("system.lakeflow.jobs/_delta_log/00000000000000000000.json", "{]");
+    let exports = Exports::of(
+        "system.lakeflow.jobs/_delta_log/00000000000000000000.json",
+        "{]",
+    );
     let (_, report) = exports.read();
     let source = only(report);
     assert!(source.is_unreadable());
-    assert!(faults(&source).join("").contains("Delta table cannot be read"));
+    assert!(
+        faults(&source)
+            .join("")
+            .contains("Delta table cannot be read")
+    );
 }
 
 #[test]

@@ -39,7 +39,13 @@ fn pages_may_follow_each_other_and_a_missing_one_is_said() {
     assert_eq!(facts.storage_credentials.len(), 2);
     assert_eq!(only(report).warnings, [""; 0]);
     let (_, report) = Exports::of(CREDENTIALS, &page("a", "more")).read();
-    assert!(only(report).warnings.first().unwrap().contains("page_token"));
+    assert!(
+        only(report)
+            .warnings
+            .first()
+            .unwrap()
+            .contains("page_token")
+    );
 }
 
 #[test]
@@ -115,15 +121,40 @@ fn users_service_principals_and_groups_keep_their_ids_and_direct_members() {
         .scim
         .iter()
         .map(|entry| {
-            let ScimEntry { kind, id, name, members, active, .. } = entry;
-            (*kind, id.as_str(), name.as_deref(), *active, members.join(","))
+            let ScimEntry {
+                kind,
+                id,
+                name,
+                members,
+                active,
+                ..
+            } = entry;
+            (
+                *kind,
+                id.as_str(),
+                name.as_deref(),
+                *active,
+                members.join(","),
+            )
         })
         .collect();
     assert_eq!(
         found,
         [
-            (ScimKind::User, "4401", Some("a@example.com"), Some(false), String::new()),
-            (ScimKind::ServicePrincipal, "7013", Some("6f9d"), Some(true), String::new()),
+            (
+                ScimKind::User,
+                "4401",
+                Some("a@example.com"),
+                Some(false),
+                String::new()
+            ),
+            (
+                ScimKind::ServicePrincipal,
+                "7013",
+                Some("6f9d"),
+                Some(true),
+                String::new()
+            ),
             (ScimKind::Group, "7012", None, None, "4401,7014".to_owned()),
         ]
     );
@@ -147,7 +178,11 @@ fn an_empty_list_is_known_to_be_empty() {
 fn a_bad_entry_is_named_and_the_others_are_used() {
     let text = r#"{"Resources":[{"id":"1","userName":"a"}, 7, {"userName":"b"}, {"id":"3","userName":"c"}]}"#;
     let (facts, report) = Exports::of("scim/users.json", text).read();
-    let faults: Vec<String> = only(report).faults.iter().map(ToString::to_string).collect();
+    let faults: Vec<String> = only(report)
+        .faults
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(facts.scim.len(), 2);
     assert_eq!(
         faults,

@@ -38,7 +38,9 @@ impl Exports {
     }
 
     fn read(&self) -> (DatabricksFacts, ExportReport) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         let place = self.0.path().to_str().unwrap();
         runtime.block_on(read_exports(place, NOW)).unwrap()
     }

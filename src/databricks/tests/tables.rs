@@ -12,21 +12,27 @@ fn an_instance_is_placed_on_one_cluster_after_another() {
 {"workspace_id":"11","instance_id":"i-1","event_time":"2026-11-20T11:00:00Z","event_type":"STATE_TRANSITION","state":"INSTANCE_READY","cluster_id":"","instance_pool_id":"p-1"}
 {"workspace_id":"11","instance_id":"i-1","event_time":"2026-11-20T09:00:00Z","event_type":"INSTANCE_LAUNCHING"}
 "#;
-    let event = |time: &str, state: &str, cluster_id: Option<&str>, pool: Option<&str>| {
-        InstanceEvent {
+    let event =
+        |time: &str, state: &str, cluster_id: Option<&str>, pool: Option<&str>| InstanceEvent {
             workspace_id: "11".to_owned(),
             instance_id: "i-1".to_owned(),
             at: at(time),
             state: state.to_owned(),
             cluster_id: cluster_id.map(str::to_owned),
             instance_pool_id: pool.map(str::to_owned),
-        }
-    };
+        };
     assert_eq!(
-        Exports::of("system.compute.instance_events/a.jsonl", text).facts().instance_events,
+        Exports::of("system.compute.instance_events/a.jsonl", text)
+            .facts()
+            .instance_events,
         [
             event("2026-11-20T09:00:00Z", "INSTANCE_LAUNCHING", None, None),
-            event("2026-11-20T10:00:00Z", "INSTANCE_PLACED", Some("c-1"), Some("p-1")),
+            event(
+                "2026-11-20T10:00:00Z",
+                "INSTANCE_PLACED",
+                Some("c-1"),
+                Some("p-1")
+            ),
             event("2026-11-20T11:00:00Z", "INSTANCE_READY", None, Some("p-1")),
         ]
     );
@@ -57,7 +63,9 @@ fn minutes_of_a_node_are_one_interval_unless_its_address_changes() {
         ..ClusterNode::default()
     };
     assert_eq!(
-        Exports::of("system.compute.node_timeline/a.json", &text).facts().nodes,
+        Exports::of("system.compute.node_timeline/a.json", &text)
+            .facts()
+            .nodes,
         [
             node("10:00:00", "10:02:00", "10.0.0.1"),
             node("10:07:00", "10:08:00", "10.0.0.1"),
@@ -70,7 +78,10 @@ fn minutes_of_a_node_are_one_interval_unless_its_address_changes() {
 fn a_cluster_has_a_row_for_each_change_and_repeated_rows_are_one() {
     let first = r#"{"workspace_id":"11","cluster_id":"c-1","cluster_name":"etl","owned_by":"a@example.com","create_time":"2026-11-01T00:00:00Z","delete_time":null,"cluster_source":"UI","change_time":"2026-11-01T00:00:00Z","data_security_mode":"USER_ISOLATION","aws_attributes":{"instance_profile_arn":"arn:p"},"driver_instance_pool_id":"p-1"}"#;
     let second = first
-        .replace(r#""change_time":"2026-11-01"#, r#""change_time":"2026-11-02"#)
+        .replace(
+            r#""change_time":"2026-11-01"#,
+            r#""change_time":"2026-11-02"#,
+        )
         .replace("USER_ISOLATION", "DATA_SECURITY_MODE_DEDICATED");
     let text = format!("{second}\n{first}\n{second}\n");
     let cluster = |changed_at: &str, access| Cluster {
@@ -87,7 +98,9 @@ fn a_cluster_has_a_row_for_each_change_and_repeated_rows_are_one() {
         ..Cluster::default()
     };
     assert_eq!(
-        Exports::of("system.compute.clusters/a.json", &text).facts().clusters,
+        Exports::of("system.compute.clusters/a.json", &text)
+            .facts()
+            .clusters,
         [
             cluster("2026-11-01T00:00:00Z", ClusterAccess::Shared),
             cluster("2026-11-02T00:00:00Z", ClusterAccess::Dedicated),
@@ -138,9 +151,17 @@ fn task_run(start: &str, end: Option<&str>) -> TaskRun {
 #[test]
 fn hourly_slices_are_one_run() {
     let text = [
-        slice("11:00:00", "11:20:00", r#","result_state":"SUCCEEDED","compute_ids":["c-1"]"#),
+        slice(
+            "11:00:00",
+            "11:20:00",
+            r#","result_state":"SUCCEEDED","compute_ids":["c-1"]"#,
+        ),
         slice("09:30:00", "10:00:00", r#","compute_ids":["c-1","w-1"]"#),
-        slice("10:00:00", "11:00:00", r#","compute":[{"type":"CLUSTER","cluster_id":"c-2"}]"#),
+        slice(
+            "10:00:00",
+            "11:00:00",
+            r#","compute":[{"type":"CLUSTER","cluster_id":"c-2"}]"#,
+        ),
     ]
     .join("\n");
     let expect = TaskRun {
@@ -238,7 +259,8 @@ fn lineage_names_paths_and_what_reached_them() {
 
 #[test]
 fn names_of_workspaces_are_a_snapshot() {
-    let text = r#"{"workspace_id":"11","workspace_name":"prod","workspace_url":"https://p.example.com"}"#;
+    let text =
+        r#"{"workspace_id":"11","workspace_name":"prod","workspace_url":"https://p.example.com"}"#;
     let (facts, report) = Exports::of("system.access.workspaces_latest/a.json", text).read();
     let expect = Workspace {
         workspace_id: "11".to_owned(),
@@ -253,7 +275,13 @@ fn names_of_workspaces_are_a_snapshot() {
 fn a_column_that_became_a_folder_is_read_from_its_name() {
     let text = r#"{"job_id":"7","change_time":"2026-11-01T00:00:00Z"}"#;
     let exports = Exports::of("system.lakeflow.jobs/workspace_id=11/_SUCCESS", "");
-    exports.put("system.lakeflow.jobs/workspace_id=11/part-0.json", text.as_bytes());
+    exports.put(
+        "system.lakeflow.jobs/workspace_id=11/part-0.json",
+        text.as_bytes(),
+    );
     let jobs = exports.facts().jobs;
-    assert_eq!(jobs.first().map(|job| job.workspace_id.as_str()), Some("11"));
+    assert_eq!(
+        jobs.first().map(|job| job.workspace_id.as_str()),
+        Some("11")
+    );
 }
