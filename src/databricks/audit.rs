@@ -118,19 +118,8 @@ const ACTIONS: [(&str, &str, Action); 16] = [
 ];
 
 fn take(row: &Row<'_>, gathered: &mut Gathered) -> Result<Option<UtcMicros>, String> {
-    let at = match row.time("event_time") {
-        Some(at) => at,
-        None => {
-            // What was noted of `event_time` stands in the reason instead.
-            row.take_bad_values();
-            row.need_time("timestamp")
-                .map_err(|problem| match row.need_time("event_time") {
-                    Err(first) if !row.cell("event_time").is_null() => first,
-                    _ if row.cell("timestamp").is_null() => "`event_time` is missing".to_owned(),
-                    _ => problem,
-                })?
-        }
-    };
+    let is_file = row.cell("event_time").is_null() && !row.cell("timestamp").is_null();
+    let at = row.need_time(if is_file { "timestamp" } else { "event_time" })?;
     let name = row.need_text("action_name")?;
     let service = row.text("service_name").unwrap_or_default();
     let action = ACTIONS.iter().find(|(of, action, _)| {

@@ -23,6 +23,9 @@ const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// (request parameters) a few megabytes.
 const BATCH_ROWS: usize = 2048;
 
+/// The folder of rows whose partition column is NULL.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
 /// Takes a row and says at what time its event was.
 pub type Take<'t> = &'t mut dyn FnMut(&Row<'_>) -> Result<Option<UtcMicros>, String>;
 
@@ -55,10 +58,14 @@ pub fn files_below(folder: &Path, name: &str, report: &mut SourceReport) -> Vec<
             }
             let path = entry.path();
             let below = format!("{name}/{own}");
-            // `path.is_dir` follows links.
-            if path.is_dir() {
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if is_link && path.is_dir() {
+                // It may lead back here.
+                let reason = "link to a folder, not followed; put the folder itself there";
+                report.bad_file(&below, reason.to_owned());
+            } else if path.is_dir() {
                 let mut values: Vec<(String, String)> = values.clone();
-                if let Some((column, value)) = own.split_once('=') {
+                if let Some((column, value)) = own.split_once('=').filter(|v| v.1 != HIVE_NULL) {
                     values.push((column.to_owned(), value.to_owned()));
                 }
                 waiting.push((path, below, values));

@@ -205,7 +205,13 @@ impl<'de> Visitor<'de> for JsonRow {
         while let Some(name) = members.next_key::<String>()? {
             let place = self.0.iter().position(|column| same_name(column, &name));
             match place.and_then(|place| cells.get_mut(place)) {
-                Some(cell) => *cell = members.next_value()?,
+                // Of two spellings in one object the one that says something stands.
+                Some(cell) => {
+                    let value: Cell = members.next_value()?;
+                    if !value.is_null() {
+                        *cell = value;
+                    }
+                }
                 None => {
                     members.next_value::<IgnoredAny>()?;
                 }
