@@ -305,3 +305,47 @@ fn table_url(lake: &Url, name: &'static str) -> Result<Url, LakeError> {
     lake.join(&format!("{name}/"))
         .map_err(|error| LakeError::open(name, lake, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::databricks::TaskRun;
+
+    fn run(start: i64, end: Option<i64>) -> TaskRun {
+        TaskRun {
+            task_run_id: "9".to_owned(),
+            start: UtcMicros::from_seconds(start),
+            end: end.map(UtcMicros::from_seconds),
+            ..TaskRun::default()
+        }
+    }
+
+    #[test]
+    fn a_row_is_lacking_only_if_it_adds_to_what_the_rows_say_together() {
+        let held = vec![run(10, None), run(20, Some(30))];
+        for known in [run(10, Some(30)), run(15, None), run(30, Some(30))] {
+            assert_eq!(lacking(held.clone(), vec![known]), []);
+        }
+        let longer = run(25, Some(40));
+        assert_eq!(lacking(held.clone(), vec![longer]), [run(10, Some(40))]);
+        let other = TaskRun {
+            task_run_id: "8".to_owned(),
+            ..run(1, None)
+        };
+        assert_eq!(lacking(held, vec![other.clone()]), [other]);
+    }
+
+    #[test]
+    fn columns_are_named_once_in_each_table() {
+        fn check<R: Table>() {
+            let mut names: Vec<_> = R::columns().iter().map(|each| each.column.name).collect();
+            names.sort_unstable();
+            let count = names.len();
+            names.dedup();
+            assert_eq!(names.len(), count, "{}", R::NAME);
+        }
+        check::<crate::model::databricks::Vend>();
+        check::<crate::model::databricks::Statement>();
+        check::<ImportedSource>();
+    }
+}

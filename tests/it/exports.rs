@@ -109,7 +109,7 @@ fn fill_exports(world: &World) {
         "period_start_time": "2026-11-20T10:00:00Z", "period_end_time": "2026-11-20T10:05:00Z"});
     put(
         "system.lakeflow.job_run_timeline/a.json",
-        &lines(&[slice.clone()]),
+        &lines(std::slice::from_ref(&slice)),
     );
     put(
         "system.lakeflow.job_task_run_timeline/a.json",

@@ -171,7 +171,7 @@ fn the_start_and_the_end_of_a_run_are_one_task_run() {
         for text in [format!("{start}\n{end}"), format!("{end}\n{start}")] {
             assert_eq!(
                 Exports::of(TABLE, &text).facts().task_runs,
-                [expect.clone()]
+                std::slice::from_ref(&expect)
             );
         }
     }

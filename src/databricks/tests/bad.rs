@@ -150,3 +150,34 @@ fn names_that_are_no_export_are_listed() {
     assert_eq!(report.ignored, ["system.access.audits"]);
     assert!(report.missing.contains(&"system.access.audit"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_folder_is_named_and_not_followed() {
+    let exports = Exports::of(JOBS, GOOD);
+    let folder = exports.0.path().join("system.lakeflow.jobs");
+    std::os::unix::fs::symlink(&folder, folder.join("again")).unwrap();
+    let (facts, report) = exports.read();
+    let source = only(report);
+    assert_eq!((facts.jobs.len(), source.bad_files), (1, 1));
+    assert!(
+        faults(&source)
+            .join("")
+            .contains("jobs/again: link to a folder")
+    );
+}
+
+#[test]
+fn of_two_spellings_in_one_line_the_one_that_says_something_stands() {
+    let text = GOOD.replace('}', r#","workspaceId":null,"jobId":null}"#);
+    assert_eq!(Exports::of(JOBS, &text).facts().jobs.len(), 1);
+}
+
+#[test]
+fn the_folder_of_a_null_partition_says_nothing() {
+    let exports = Exports::new();
+    let name = "system.lakeflow.jobs/run_as=__HIVE_DEFAULT_PARTITION__/a.json";
+    exports.put(name, GOOD.as_bytes());
+    let jobs = exports.facts().jobs;
+    assert_eq!(jobs.first().map(|job| job.run_as.clone()), Some(None));
+}
