@@ -22,6 +22,7 @@ const DEFAULT_LAKE: &str = "./lake";
 pub struct RawConfig {
     lake: Option<String>,
     policy: RawPolicy,
+    databricks: RawDatabricks,
     identity: RawIdentity,
     network: RawNetwork,
     accounts: RawAccounts,
@@ -34,6 +35,12 @@ struct RawPolicy {
     dir: Option<PathBuf>,
     #[serde(deserialize_with = "duration")]
     session_age_max: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawDatabricks {
+    dir: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -82,6 +89,8 @@ pub struct Config {
     /// Directory of the policy; the built-in starter policy if there is none.
     pub policy_dir: Option<PathBuf>,
     pub policy: PolicySettings,
+    /// Directory of Databricks exports that a scan reads first, unless it names another.
+    pub databricks_dir: Option<String>,
     pub identity: IdentitySettings,
     pub limits: ScanLimits,
 }
@@ -179,6 +188,7 @@ impl RawConfig {
                 .unwrap_or_else(|| DEFAULT_LAKE.to_owned()),
             policy_dir: overrides.policy_dir.or(self.policy.dir),
             policy,
+            databricks_dir: self.databricks.dir,
             identity: IdentitySettings {
                 databricks_account_ids: self.identity.databricks_account_ids,
                 log_delivery_roles: self.identity.log_delivery_roles,

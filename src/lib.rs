@@ -11,7 +11,8 @@
 //! 1. [`model`] holds the nouns.
 //! 2. [`trail`], [`identity`], [`policy`]: decisions, pure. No IO, no clock, no
 //!    `async`: bytes, nouns and `now` in, nouns out.
-//! 3. [`lake`] holds tables, their commits, SQL over them.
+//! 3. [`lake`] holds tables, their commits, SQL over them; [`databricks`] reads
+//!    exports of Databricks.
 //! 4. [`pipeline`] is motion; the only place where decisions and the world meet.
 //! 5. [`commands`] has one file per command, and the command line itself.
 //!
@@ -24,6 +25,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod databricks;
 pub mod identity;
 pub mod lake;
 pub mod model;

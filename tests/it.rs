@@ -15,6 +15,10 @@ mod bad_input;
 mod copies;
 #[path = "it/durable.rs"]
 mod durable;
+#[path = "it/export_formats.rs"]
+mod export_formats;
+#[path = "it/exports.rs"]
+mod exports;
 #[path = "it/house.rs"]
 mod house;
 #[path = "it/kill.rs"]

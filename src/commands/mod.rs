@@ -4,6 +4,7 @@
 //! stderr. Exit status: 0 done, 1 done and it found what it looks for, 2 wrong
 //! usage or configuration, 3 it could not finish.
 
+mod databricks;
 mod explain;
 mod output;
 mod query;
@@ -11,6 +12,7 @@ mod scan;
 mod summary;
 
 use crate::config::{Config, ConfigError, Overrides};
+use crate::databricks::ExportError;
 use crate::lake::LakeError;
 use crate::pipeline::source::SourceError;
 use crate::policy::PolicyError;
@@ -100,6 +102,14 @@ fn status_of(error: &anyhow::Error) -> u8 {
             || matches!(
                 cause.downcast_ref::<SourceError>(),
                 Some(SourceError::Missing { .. } | SourceError::Unsupported { .. })
+            )
+            || matches!(
+                cause.downcast_ref::<ExportError>(),
+                Some(
+                    ExportError::Missing { .. }
+                        | ExportError::Unsupported { .. }
+                        | ExportError::NoDirectory { .. }
+                )
             )
             || matches!(
                 cause.downcast_ref::<LakeError>(),

@@ -1,6 +1,6 @@
 //! `scan`: CloudTrail logs of directories and files into the lake.
 
-use super::{Common, output, summary};
+use super::{Common, databricks, output, summary};
 use crate::lake::Lake;
 use crate::model::UtcMicros;
 use crate::pipeline::scan::{Progress, ScanJob, scan};
@@ -25,6 +25,10 @@ pub struct ScanArguments {
     /// Directory of Cedar policies and datasets.toml [default: the built-in starter policy]
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
+    /// Directory of Databricks exports (system tables, audit log, SCIM, Unity Catalog), read
+    /// into the lake first; what is missing there lowers confidence
+    #[arg(long, value_name = "DIR")]
+    databricks: Option<String>,
     /// How to write the closing summary
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -38,6 +42,7 @@ any instant and run again. What cannot be read is quarantined with its reason in
 Examples:
   bricktrail scan ./trail
   bricktrail scan --lake /data/lake --policy ./policy ./AWSLogs extra.json.gz
+  bricktrail scan --databricks ./exports ./trail
   bricktrail query --sql \"SELECT uri, reason FROM log_objects WHERE status = 'quarantined'\"";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,6 +59,11 @@ pub async fn run(common: &Common, arguments: ScanArguments) -> anyhow::Result<Ex
     let listing = LocalListing::of(&arguments.sources)?;
     let started = Instant::now();
     let mut lake = Lake::open(&config.lake).await?;
+    let import = match arguments.databricks.or(config.databricks_dir) {
+        Some(place) => Some(databricks::import(&lake, &place, now()).await?),
+        None => None,
+    };
+    let scan_started = Instant::now();
     let bar = Arc::new(Bar::default());
     let job = ScanJob {
         listing,
@@ -67,8 +77,14 @@ pub async fn run(common: &Common, arguments: ScanArguments) -> anyhow::Result<Ex
     let report = outcome?;
     let lake = crate::lake::error::place(lake.url());
     let text = match arguments.format {
-        Format::Text => summary::text(&report, &lake, started.elapsed()),
-        Format::Json => summary::json(&report, &lake, started.elapsed()),
+        Format::Text => {
+            let scanned = summary::text(&report, &lake, scan_started.elapsed());
+            import.map_or_else(String::new, |import| import.text()) + &scanned
+        }
+        Format::Json => {
+            let imported = import.map(|import| import.json());
+            summary::json(&report, &lake, started.elapsed(), imported)
+        }
     };
     output::to_stdout(text.as_bytes()).context("write the summary")?;
     Ok(ExitCode::SUCCESS)

@@ -232,8 +232,13 @@ fn verdicts(report: &Report, out: &mut String) {
     }
 }
 
-/// The same numbers as one JSON object.
-pub fn json(report: &Report, lake: &str, took: Duration) -> String {
+/// The same numbers as one JSON object; `databricks` is what was imported before.
+pub fn json(
+    report: &Report,
+    lake: &str,
+    took: Duration,
+    databricks: Option<serde_json::Value>,
+) -> String {
     let counts = &report.counts;
     let status = |status: ObjectStatus| report.objects_of(status);
     let by_level = |levels: &[[u64; 4]; 6]| -> serde_json::Map<String, serde_json::Value> {
@@ -296,6 +301,7 @@ pub fn json(report: &Report, lake: &str, took: Duration) -> String {
             .map(|(rule, counts)| (rule.clone(), counts.rows.into()))
             .collect::<serde_json::Map<String, serde_json::Value>>(),
         "commits": report.commits,
+        "databricks": databricks,
     });
     format!("{value:#}\n")
 }

@@ -2,13 +2,17 @@
 //!
 //! [`columns`] makes schema and rows from one list; [`s3_access`] and
 //! [`fact_tables`] are those lists; [`data_file`] encodes Parquet, [`chunks`] does
-//! so for rows that have much in common; [`delta`] is one table; [`store`] is the lake: what is committed together and how an
-//! interrupted commit is completed; [`ledger`] knows what is committed already;
-//! [`facts`] reads back what is known, by [`rows`]; [`sql`] answers queries.
+//! so for rows that have much in common; [`delta`] is one table; [`store`] is the
+//! lake: what is committed together and how an interrupted commit is completed;
+//! [`ledger`] knows what is committed already; [`facts`] reads back what is known,
+//! by [`rows`]; [`databricks_tables`] and [`databricks`] hold what Databricks
+//! records; [`sql`] answers queries.
 
 pub mod chunks;
 pub mod columns;
 pub mod data_file;
+pub mod databricks;
+pub mod databricks_tables;
 pub mod delta;
 pub mod error;
 pub mod fact_tables;

@@ -7,6 +7,8 @@
 
 pub mod access;
 pub mod attribution;
+pub mod databricks;
+pub mod databricks_join;
 pub mod identity;
 pub mod object;
 pub mod time;
