@@ -102,6 +102,21 @@ impl Call {
         self.first(|copy| copy.access_key_id.as_deref())
     }
 
+    /// Returns what the session policy allows, from the copy that tells: prefixes
+    /// and actions.
+    pub fn policy(&self) -> (&[String], &[String]) {
+        self.copies()
+            .find(|copy| !copy.policy_prefixes.is_empty())
+            .or_else(|| self.copies().find(|copy| !copy.policy_actions.is_empty()))
+            .map(|copy| (&*copy.policy_prefixes, &*copy.policy_actions))
+            .unwrap_or_default()
+    }
+
+    /// Returns the external id that the call was made with.
+    pub fn external_id(&self) -> Option<&str> {
+        self.first(|copy| copy.external_id.as_deref())
+    }
+
     /// Returns the event times at which the issued key can have been used.
     pub fn window(&self) -> TimeSpan {
         self.window

@@ -30,27 +30,50 @@
 //! | `anonymous` | `external` |
 //! | `unknown` | `fields_omitted` without identity type, else `not_databricks` |
 
+mod activity;
+mod ask;
 mod attribute;
 mod aws;
 mod call;
+mod catalog;
 mod classify;
+mod clusters;
+mod corroborate;
 mod databricks;
+mod hosts;
 mod index;
 mod instances;
+mod known_facts;
+mod levels;
 mod link;
+mod names;
+mod network;
+mod nodes;
+mod people;
+mod place;
 mod postings;
 mod reason;
 mod root_bucket;
+mod runs;
 mod sessions;
 mod settings;
+mod shares;
 mod tags;
+mod timeline;
 mod trace;
+mod unity_catalog;
+mod vend_claim;
+mod vends;
+mod watermarks;
+mod work;
 
 #[cfg(test)]
 mod tests;
 
-pub use attribute::{attribute, attribute_within, depends_on_object_key};
+pub use attribute::{Answer, attribute, attribute_within};
 pub use classify::credential;
 pub use databricks::{DatabricksAccount, DatabricksIds};
 pub use index::IdentityIndex;
+pub use place::Place;
 pub use settings::IdentitySettings;
+pub use watermarks::FactSource;

@@ -8,9 +8,11 @@
 
 use super::aws::filled;
 use super::call::Call;
+use super::names::{Name, Names};
 use super::postings::Postings;
 use crate::model::time::MICROS_PER_SECOND;
 use crate::model::{Principal, StsSession, TimeSpan, UtcMicros};
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -30,6 +32,9 @@ pub(super) struct Sessions {
     by_key: Postings,
     by_issue: Postings,
     by_creation: Postings,
+    roles: Names,
+    /// Sessions of each role in the order of their issue.
+    by_role: BTreeSet<(Name, UtcMicros, u32)>,
 }
 
 impl Sessions {
@@ -63,6 +68,23 @@ impl Sessions {
             }
         };
         self.post(&session, place, found.is_empty());
+        if let Some(role) = filled(session.role_arn.as_deref()) {
+            let role = self.roles.add(role);
+            self.by_role.insert((role, session.issued_at, place));
+        }
+    }
+
+    /// The sessions of a role issued between two times; one may come twice.
+    pub fn of_role(
+        &self,
+        role_arn: &str,
+        from: UtcMicros,
+        until: UtcMicros,
+    ) -> impl Iterator<Item = &Call> {
+        let role = self.roles.find(role_arn);
+        role.into_iter()
+            .flat_map(move |role| self.by_role.range((role, from, 0)..=(role, until, u32::MAX)))
+            .filter_map(|(.., place)| self.calls.get(index(self.root(*place)?)))
     }
 
     /// M1: the calls that issued this key and were alive at `at`; more than one

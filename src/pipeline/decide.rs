@@ -12,7 +12,7 @@
 //! a judgement only for one that looks the same to the policy (`Policy::visible`);
 //! a test compares with deciding each access anew.
 
-use crate::identity::{IdentityIndex, attribute_within, credential, depends_on_object_key};
+use crate::identity::{Answer, IdentityIndex, Place, attribute_within, credential};
 use crate::model::{
     AccessEvent, Attribution, Client, Credential, Outcome, Principal, Target, TimeSpan, UtcMicros,
 };
@@ -107,7 +107,29 @@ fn pick(numbers: &[u32], local: u32) -> u32 {
 pub struct BatchDecider<'d> {
     decider: &'d mut Decider,
     index: &'d IdentityIndex,
-    who: FastMap<WhoKey, Vec<(TimeSpan, u32)>>,
+    who: FastMap<WhoKey, Known>,
+}
+
+/// The attributions made of accesses alike, each with the times it holds for: those
+/// that hold wherever the object lies, and those of one place.
+#[derive(Default)]
+struct Known {
+    anywhere: Vec<(TimeSpan, u32)>,
+    by_place: FastMap<Place, Vec<(TimeSpan, u32)>>,
+}
+
+impl Known {
+    /// Finds one that holds; the place is looked up only if it matters.
+    fn find(&self, at: UtcMicros, place: impl FnOnce() -> Place) -> Option<u32> {
+        let holds = |(span, _): &&(TimeSpan, u32)| span.contains(at);
+        let anywhere = self.anywhere.iter().find(holds);
+        let found = anywhere.or_else(|| {
+            (!self.by_place.is_empty())
+                .then(|| self.by_place.get(&place())?.iter().find(holds))
+                .flatten()
+        });
+        found.map(|(_, number)| *number)
+    }
 }
 
 impl Decider {
@@ -217,15 +239,22 @@ impl BatchDecider<'_> {
 
     fn attribution(&mut self, access: &AccessEvent<'_>, who: WhoKey) -> u32 {
         let at: UtcMicros = access.event_time;
+        let index = self.index;
         let known = self.who.entry(who).or_default();
-        if let Some((_, number)) = known.iter().find(|(span, _)| span.contains(at)) {
-            return *number;
+        if let Some(number) = known.find(at, || index.place_of(access)) {
+            return number;
         }
-        let (attribution, span) = attribute_within(access, self.index);
+        let Answer {
+            attribution,
+            span,
+            place,
+        } = attribute_within(access, index);
         let number = number(&mut self.decider.attributions, &Arc::new(attribution));
-        if !depends_on_object_key(access, self.index) {
-            known.push((span, number));
+        match place {
+            Some(place) => known.by_place.entry(place).or_default(),
+            None => &mut known.anywhere,
         }
+        .push((span, number));
         number
     }
 
