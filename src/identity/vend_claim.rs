@@ -214,7 +214,11 @@ fn by_key(ask: &mut Ask<'_>) -> Option<VendClaim> {
     let databricks = ask.databricks();
     let key = filled(ask.access.principal.access_key_id.as_deref())?;
     let key = databricks.names.find(key)?;
-    let vends: Vec<Vended> = databricks.vends.of_key(key).copied().collect();
+    let names = &databricks.names;
+    let mut vends: Vec<Vended> = databricks.vends.of_key(key).copied().collect();
+    vends.sort_by(|a, b| {
+        (a.at, names.text(a.evidence)).cmp(&(b.at, names.text(b.evidence)))
+    });
     let first = vends.first()?;
     let (at, slack) = (ask.at, FAR_SECS);
     // The key cannot be used before it was vended, nor an hour after.
