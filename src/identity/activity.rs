@@ -96,7 +96,8 @@ impl Activity {
                 if let Some(path) = path.as_deref().and_then(location) {
                     let path = names.add(&path);
                     places.add_location(path, names);
-                    self.lineage.push(((path, is_target), row.at, row.at, traced));
+                    self.lineage
+                        .push(((path, is_target), row.at, row.at, traced));
                 }
             }
         }
@@ -121,10 +122,7 @@ impl Activity {
                 task_key: names.add_some(statement.task_key.as_deref()),
                 task_run: names.add_some(statement.task_run_id.as_deref()),
                 start: statement.start,
-                end: statement
-                    .end
-                    .unwrap_or(UtcMicros::MAX)
-                    .max(statement.start),
+                end: statement.end.unwrap_or(UtcMicros::MAX).max(statement.start),
             });
         }
         self.statements.sort_unstable();

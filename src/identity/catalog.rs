@@ -145,7 +145,8 @@ impl Catalog {
                 })
                 .map(|credential| credential.role_arn.as_deref())
                 .peekable();
-            if roles.peek().is_none() || roles.any(|role| role.is_none_or(|role| role == role_arn)) {
+            if roles.peek().is_none() || roles.any(|role| role.is_none_or(|role| role == role_arn))
+            {
                 return false;
             }
             any = true;

@@ -121,7 +121,9 @@ impl Clusters {
             found.users.sort();
             found.users.dedup();
             // A name that was seen only later holds if no other was ever seen.
-            found.users_assumed = used.iter().any(|(_, user)| !found.users.iter().any(|u| u == user));
+            found.users_assumed = used
+                .iter()
+                .any(|(_, user)| !found.users.iter().any(|u| u == user));
         }
         found
     }

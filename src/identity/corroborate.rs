@@ -80,7 +80,10 @@ pub(super) fn witness(
         witness.grounds.by(Method::C4QueryHistory);
     }
     for voice in &heard {
-        voice.evidence.iter().for_each(|id| witness.grounds.note(id));
+        voice
+            .evidence
+            .iter()
+            .for_each(|id| witness.grounds.note(id));
         witness.workspaces.extend(voice.workspace.clone());
     }
     witness.workspaces.sort();
@@ -94,9 +97,7 @@ pub(super) fn witness(
 }
 
 /// The one value that all share.
-fn sole<'a, T: Clone + PartialEq + 'a>(
-    mut told: impl Iterator<Item = &'a Option<T>>,
-) -> Option<T> {
+fn sole<'a, T: Clone + PartialEq + 'a>(mut told: impl Iterator<Item = &'a Option<T>>) -> Option<T> {
     let first = told.next()?.clone()?;
     told.all(|other| other.as_ref() == Some(&first))
         .then_some(first)
@@ -157,16 +158,20 @@ fn voices(ask: &mut Ask<'_>) -> Vec<Voice> {
             }
             voice.is_confirmed = true;
             voice.by_statement = true;
-            voice.evidence.push(statement_evidence(names.text(statement.id)));
+            voice
+                .evidence
+                .push(statement_evidence(names.text(statement.id)));
             voice.job = names.owned(statement.job).map(|job_id| JobRunOf {
                 job_id,
                 job_run_id: names.owned(statement.job_run),
                 workspace: names.owned(statement.workspace),
             });
-            voice.task = names.owned(statement.task_run).map(|task_run_id| TaskRunOf {
-                task_run_id,
-                task_key: names.owned(statement.task_key),
-            });
+            voice.task = names
+                .owned(statement.task_run)
+                .map(|task_run_id| TaskRunOf {
+                    task_run_id,
+                    task_key: names.owned(statement.task_key),
+                });
         } else if let Some(job_id) = names.owned(row.job) {
             let run = databricks.runs.job_run_at(
                 row.workspace,
@@ -179,7 +184,11 @@ fn voices(ask: &mut Ask<'_>) -> Vec<Voice> {
             if let Some(run) = run {
                 voice.is_confirmed = true;
                 voice.evidence.push(names.text(run.evidence).to_owned());
-            } else if databricks.runs.started_at(row.workspace, row.job_run).is_some() {
+            } else if databricks
+                .runs
+                .started_at(row.workspace, row.job_run)
+                .is_some()
+            {
                 // That run was over, or had not begun.
                 continue;
             }

@@ -48,7 +48,11 @@ pub(super) struct Hosts {
 impl Hosts {
     /// The hosts of an instance; of a session that it called for, those of the
     /// moment of the call, as long as the instance lives.
-    pub fn of_instance(ask: &mut Ask<'_>, instance_id: &str, called_at: Option<UtcMicros>) -> Hosts {
+    pub fn of_instance(
+        ask: &mut Ask<'_>,
+        instance_id: &str,
+        called_at: Option<UtcMicros>,
+    ) -> Hosts {
         let now = Hosts::told(ask, instance_id);
         let Some(called_at) = called_at else {
             return now;
@@ -193,11 +197,18 @@ impl Hosts {
         of.sort_unstable();
         of.dedup();
         let is_here = |host: &Host, of: ClusterOf| is_same(host, of, names);
-        let agrees = self.found.iter().any(|host| of.iter().any(|of| is_here(host, *of)));
+        let agrees = self
+            .found
+            .iter()
+            .any(|host| of.iter().any(|of| is_here(host, *of)));
         let mut evidence: Vec<String> = nodes
             .iter()
             .map(|node| {
-                let table = if node.is_live { "clusters_api" } else { "node_timeline" };
+                let table = if node.is_live {
+                    "clusters_api"
+                } else {
+                    "node_timeline"
+                };
                 let text = |name| names.text(name);
                 let (workspace, cluster) = (text(node.of.workspace), text(node.of.cluster));
                 let instance = text(node.instance);
@@ -258,7 +269,11 @@ impl Hosts {
     /// Tells the workspace of clusters that only tags name, where one knows them.
     fn find_workspaces(&mut self, ask: &Ask<'_>) {
         let databricks = ask.databricks();
-        for host in self.found.iter_mut().filter(|host| host.workspace.is_none()) {
+        for host in self
+            .found
+            .iter_mut()
+            .filter(|host| host.workspace.is_none())
+        {
             let known = databricks
                 .names
                 .find(&host.cluster)
@@ -283,9 +298,10 @@ fn is_same(host: &Host, of: ClusterOf, names: &super::names::Names) -> bool {
 fn is_over(ask: &mut Ask<'_>, instance_id: &str) -> bool {
     let databricks = ask.databricks();
     let at = ask.at;
-    let state = databricks.names.find(instance_id).and_then(|instance| {
-        databricks.nodes.state_at(instance, at, &mut ask.span)
-    });
+    let state = databricks
+        .names
+        .find(instance_id)
+        .and_then(|instance| databricks.nodes.state_at(instance, at, &mut ask.span));
     let (ended, holds) = ask.index.ec2_instances().has_ended(instance_id, at);
     ask.span = ask.span.intersect(holds);
     ended || state == Some(super::nodes::State::Terminated)

@@ -151,7 +151,8 @@ impl Instance {
             let of = self.changes.iter().filter(|change| change.kind == kind);
             of.map(|change| change.at).min()
         };
-        let (launched_at, terminated_at) = (first(ChangeKind::Launch), first(ChangeKind::Terminate));
+        let (launched_at, terminated_at) =
+            (first(ChangeKind::Launch), first(ChangeKind::Terminate));
         self.launched_at = launched_at;
         self.terminated_at = terminated_at;
     }

@@ -93,7 +93,10 @@ pub(super) fn private(text: &str) -> Option<String> {
             let [first, second, ..] = ip.octets();
             ip.is_private() || (first == 100 && (64..128).contains(&second))
         }
-        IpAddr::V6(ip) => ip.octets().first().is_some_and(|first| first & 0xfe == 0xfc),
+        IpAddr::V6(ip) => ip
+            .octets()
+            .first()
+            .is_some_and(|first| first & 0xfe == 0xfc),
     };
     is_private.then(|| ip.to_string())
 }

@@ -117,7 +117,9 @@ impl Nodes {
                     continue;
                 };
                 let next = moments.peek().and_then(|next| next.first());
-                let until = next.map_or(UtcMicros::MAX, |next| UtcMicros(next.at.0.saturating_sub(1)));
+                let until = next.map_or(UtcMicros::MAX, |next| {
+                    UtcMicros(next.at.0.saturating_sub(1))
+                });
                 let here = || moment.iter().filter(|event| event.state == State::Placed);
                 let is_torn = here().count() > 1
                     || (here().count() == 1

@@ -9,9 +9,7 @@
 //! INVARIANT (no stand-ins): `System-User`, `unknown` and a group are nobody.
 
 use super::place::is_uuid;
-use crate::model::{
-    GroupChange, PrincipalKind, ScimEntry, ScimKind, TimeSpan, UtcMicros,
-};
+use crate::model::{GroupChange, PrincipalKind, ScimEntry, ScimKind, TimeSpan, UtcMicros};
 use hashbrown::{HashMap, HashSet};
 
 /// A person or service principal.

@@ -145,8 +145,19 @@ impl Runs {
         for slice in self.slices.drain(..) {
             match joined.last_mut() {
                 Some(last)
-                    if (last.key, last.cluster, last.source, last.job_run, last.task_key)
-                        == (slice.key, slice.cluster, slice.source, slice.job_run, slice.task_key) =>
+                    if (
+                        last.key,
+                        last.cluster,
+                        last.source,
+                        last.job_run,
+                        last.task_key,
+                    ) == (
+                        slice.key,
+                        slice.cluster,
+                        slice.source,
+                        slice.job_run,
+                        slice.task_key,
+                    ) =>
                 {
                     last.from = last.from.min(slice.from);
                     last.until = last.until.max(slice.until);
@@ -264,7 +275,12 @@ impl Runs {
         let Some(time) = in_effect(told().map(|row| row.changed_at), at) else {
             return Vec::new();
         };
-        let evidence = |row: &Job| format!("jobs:{}/{}@{}", row.workspace_id, row.job_id, row.changed_at);
+        let evidence = |row: &Job| {
+            format!(
+                "jobs:{}/{}@{}",
+                row.workspace_id, row.job_id, row.changed_at
+            )
+        };
         let mut found: Vec<(String, String)> = told()
             // Before the first row, anything that was ever true may have been.
             .filter(|row| row.changed_at == time || time > at)

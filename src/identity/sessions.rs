@@ -83,7 +83,10 @@ impl Sessions {
     ) -> impl Iterator<Item = &Call> {
         let role = self.roles.find(role_arn);
         role.into_iter()
-            .flat_map(move |role| self.by_role.range((role, from, 0)..=(role, until, u32::MAX)))
+            .flat_map(move |role| {
+                self.by_role
+                    .range((role, from, 0)..=(role, until, u32::MAX))
+            })
             .filter_map(|(.., place)| self.calls.get(index(self.root(*place)?)))
     }
 

@@ -66,10 +66,8 @@ impl<K: Copy + Ord + Hash, T: Copy + Ord> Timeline<K, T> {
             if let Some(ends) = timeline.ends.get_mut(start..) {
                 ends.sort_unstable();
             }
-            if let (Ok(from), Ok(to)) = (
-                u32::try_from(start),
-                u32::try_from(timeline.items.len()),
-            ) {
+            if let (Ok(from), Ok(to)) = (u32::try_from(start), u32::try_from(timeline.items.len()))
+            {
                 timeline.groups.insert(*key, from..to);
             }
         }
@@ -102,9 +100,9 @@ impl<K: Copy + Ord + Hash, T: Copy + Ord> Timeline<K, T> {
             .unwrap_or_default();
         let left = ends.partition_point(|end| *end < low);
         if let Some(item) = items.get(next) {
-            span.until = span
-                .until
-                .min(UtcMicros(item.from.plus_seconds(-slack).0.saturating_sub(1)));
+            span.until = span.until.min(UtcMicros(
+                item.from.plus_seconds(-slack).0.saturating_sub(1),
+            ));
         }
         if let Some(item) = next.checked_sub(1).and_then(|last| items.get(last)) {
             span.from = span.from.max(item.from.plus_seconds(-slack));

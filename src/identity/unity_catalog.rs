@@ -106,7 +106,10 @@ fn combine(claim: &VendClaim, hosts: Hosts, work: Work) -> Levels {
             (vend, claim.person)
         } else {
             levels.is_conflict = true;
-            (vend.into_iter().chain(here).collect(), Confidence::Ambiguous)
+            (
+                vend.into_iter().chain(here).collect(),
+                Confidence::Ambiguous,
+            )
         }
     } else if both.len() == 1 && is_sure_host && (vend_sure || here_sure || is_exhaustive) {
         let sure = claim.person.max(Confidence::Strong);

@@ -78,8 +78,11 @@ impl Vends {
                 location: Name::NONE,
                 table: names.add_some(table),
                 table_name: names.add_some(vend.table_full_name.as_deref()),
-                recipient: names
-                    .add_some(vend.recipient_name.as_deref().or(vend.share_name.as_deref())),
+                recipient: names.add_some(
+                    vend.recipient_name
+                        .as_deref()
+                        .or(vend.share_name.as_deref()),
+                ),
                 access_key: names.add_some(vend.access_key_id.as_deref()),
                 cluster: names.add_some(vend.cluster_id.as_deref()),
             };
@@ -141,7 +144,11 @@ impl Vends {
         let numbered = || (0_u32..).zip(&self.vends);
         let by = |of: fn(&Vended) -> Name, keep_none: bool| {
             let keyed = numbered().map(|(number, vend)| (of(vend), vend.at, vend.at, number));
-            Timeline::of(keyed.filter(|(key, ..)| keep_none || !key.is_none()).collect())
+            Timeline::of(
+                keyed
+                    .filter(|(key, ..)| keep_none || !key.is_none())
+                    .collect(),
+            )
         };
         self.by_location = by(|vend| vend.location, true);
         self.by_table = by(|vend| vend.table, false);
@@ -149,7 +156,8 @@ impl Vends {
         self.shows_keys = self.vends.iter().any(|vend| !vend.access_key.is_none());
         self.oldest = self.vends.first().map(|vend| vend.at);
         self.locations = self.vends.iter().map(|vend| vend.location).collect();
-        self.locations.sort_by(|a, b| names.text(*a).cmp(names.text(*b)));
+        self.locations
+            .sort_by(|a, b| names.text(*a).cmp(names.text(*b)));
         self.locations.dedup();
     }
 

@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 /// Version of the attribution algorithm that a provisional row carries.
-pub const ATTRIBUTION_VERSION: i32 = 1;
+pub const ATTRIBUTION_VERSION: i32 = 2;
 
 /// What is common to the rows of one source object.
 #[derive(Clone, Debug)]

@@ -20,8 +20,8 @@ pub use attribution::{
     AccessPath, Attribution, Confidence, Method, PrincipalKind, UnattributedReason,
 };
 pub use databricks::{
-    Cluster, ClusterAccess, ClusterNode, CommandRun, DatabricksFacts, ExternalLocation, GroupChange,
-    InstanceEvent, Job, JobRun, Lineage, NodeSource, ScimEntry, ScimKind, ShareQuery,
+    Cluster, ClusterAccess, ClusterNode, CommandRun, DatabricksFacts, ExternalLocation,
+    GroupChange, InstanceEvent, Job, JobRun, Lineage, NodeSource, ScimEntry, ScimKind, ShareQuery,
     SourceWatermark, Statement, StorageCredential, TaskRun, TaskRunSource, Vend, VendOperation,
     Workspace,
 };

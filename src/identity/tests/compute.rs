@@ -18,7 +18,10 @@ fn levels(asked: &Asked, index: &IdentityIndex, expect: &str) {
     let line = line(&asked.answer(index));
     let (levels, rest) = line.split_once(" [").unwrap();
     let reason = rest.rsplit_once(']').unwrap().1;
-    assert_eq!(format!("{levels}{reason}"), format!("instance_profile {expect}"));
+    assert_eq!(
+        format!("{levels}{reason}"),
+        format!("instance_profile {expect}")
+    );
 }
 
 const I: &str = INSTANCE;
@@ -65,7 +68,9 @@ fn the_job_of_a_job_cluster_does_not_depend_on_the_hour_but_its_task_does() {
     levels(
         &scoped().at(100),
         &index(facts),
-        &format!("workspace=w1:exact cluster=c1:exact job=7:exact run=901 principal={ETL}:strong {I}"),
+        &format!(
+            "workspace=w1:exact cluster=c1:exact job=7:exact run=901 principal={ETL}:strong {I}"
+        ),
     );
 }
 
@@ -193,7 +198,10 @@ fn a_group_is_no_person_until_one_of_it_is_seen_at_work() {
     let with = |commands| DatabricksFacts {
         scim: [
             known().scim,
-            vec![group("10", "etl", &["1", "11"]), group("11", "sub", &["2", "10"])],
+            vec![
+                group("10", "etl", &["1", "11"]),
+                group("11", "sub", &["2", "10"]),
+            ],
         ]
         .concat(),
         commands,
@@ -390,10 +398,14 @@ fn sources_that_agree_are_all_named_and_sources_that_exclude_each_other_conflict
         nodes,
         ..on_cluster(vec![dedicated("c1", ANN), dedicated("c2", BOB)])
     };
-    let agree = world(&[], &[tags("c1")])
-        .with_databricks(facts(vec![node("c1", 0, 600), live("c1", 0)]));
+    let agree =
+        world(&[], &[tags("c1")]).with_databricks(facts(vec![node("c1", 0, 600), live("c1", 0)]));
     let answer = scoped().at(300).answer(&agree);
-    let methods: Vec<&str> = answer.methods.iter().map(|method| method.as_str()).collect();
+    let methods: Vec<&str> = answer
+        .methods
+        .iter()
+        .map(|method| method.as_str())
+        .collect();
     assert_eq!(
         methods,
         [
@@ -428,7 +440,11 @@ fn a_launch_tag_finds_workspace_job_and_dedicated_user() {
         "run",
         "RunInstances",
         -10,
-        &[("Vendor", "Databricks"), ("ClusterId", "c1"), ("JobId", "7")],
+        &[
+            ("Vendor", "Databricks"),
+            ("ClusterId", "c1"),
+            ("JobId", "7"),
+        ],
     );
     let facts = DatabricksFacts {
         instance_events: Vec::new(),
@@ -476,7 +492,11 @@ fn an_instance_that_no_source_knows_is_told_apart_from_one_not_read_yet() {
         }],
         ..known()
     };
-    levels(&scoped(), &index(facts.clone()), &format!("{I} not_databricks"));
+    levels(
+        &scoped(),
+        &index(facts.clone()),
+        &format!("{I} not_databricks"),
+    );
     levels(
         &scoped().at(-6000),
         &index(facts.clone()),
@@ -507,7 +527,10 @@ fn a_session_that_an_instance_called_for_is_its_work_of_that_moment() {
             answer.principal.clone(),
         )
     };
-    assert_eq!(of(vec![placed(-50, "c1")]), (some("c1"), "exact", some(ANN)));
+    assert_eq!(
+        of(vec![placed(-50, "c1")]),
+        (some("c1"), "exact", some(ANN))
+    );
     let idle = vec![placed(-50, "c1"), state(500, "INSTANCE_READY")];
     assert_eq!(of(idle), (some("c1"), "strong", some(ANN)));
     let moved = vec![placed(-50, "c1"), placed(500, "c2")];

@@ -222,11 +222,7 @@ fn line(answer: &Attribution) -> String {
         ("job", &answer.job_id, answer.job_confidence),
         ("run", &answer.job_run_id, crate::model::Confidence::None),
         ("task", &answer.task_run_id, answer.task_confidence),
-        (
-            "principal",
-            &answer.principal,
-            answer.principal_confidence,
-        ),
+        ("principal", &answer.principal, answer.principal_confidence),
     ] {
         if id.is_some() || confidence != crate::model::Confidence::None {
             let id = id.as_deref().unwrap_or("?");

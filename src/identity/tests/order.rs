@@ -35,8 +35,14 @@ fn seconds() -> impl Strategy<Value = i64> {
 pub(super) fn one_fact() -> impl Strategy<Value = DatabricksFacts> {
     let none = DatabricksFacts::default;
     let pick = |of: &'static [&'static str]| select(of);
-    let events = (seconds(), 0..4_usize, pick(&CLUSTERS), pick(&WORKSPACES), any::<bool>()).prop_map(
-        move |(when, kind, cluster, workspace, pool)| {
+    let events = (
+        seconds(),
+        0..4_usize,
+        pick(&CLUSTERS),
+        pick(&WORKSPACES),
+        any::<bool>(),
+    )
+        .prop_map(move |(when, kind, cluster, workspace, pool)| {
             let mut event = match kind {
                 0 => state(when, "INSTANCE_READY"),
                 1 => state(when, "INSTANCE_TERMINATED"),
@@ -48,10 +54,15 @@ pub(super) fn one_fact() -> impl Strategy<Value = DatabricksFacts> {
                 instance_events: vec![event],
                 ..none()
             }
-        },
-    );
-    let nodes = (seconds(), 0_i64..300, pick(&CLUSTERS), pick(&IPS), 0..4_usize).prop_map(
-        move |(from, life, cluster, ip, kind)| {
+        });
+    let nodes = (
+        seconds(),
+        0_i64..300,
+        pick(&CLUSTERS),
+        pick(&IPS),
+        0..4_usize,
+    )
+        .prop_map(move |(from, life, cluster, ip, kind)| {
             let mut found = if kind == 0 {
                 live(cluster, from)
             } else {
@@ -63,10 +74,14 @@ pub(super) fn one_fact() -> impl Strategy<Value = DatabricksFacts> {
                 nodes: vec![found],
                 ..none()
             }
-        },
-    );
-    let clusters = (seconds(), pick(&CLUSTERS), option::of(pick(&WHOM)), 0..3_usize).prop_map(
-        move |(when, id, user, kind)| {
+        });
+    let clusters = (
+        seconds(),
+        pick(&CLUSTERS),
+        option::of(pick(&WHOM)),
+        0..3_usize,
+    )
+        .prop_map(move |(when, id, user, kind)| {
             let row = match (user, kind) {
                 (Some(user), _) => dedicated(id, user),
                 (None, 0) => cluster(id, "JOB"),
@@ -79,28 +94,34 @@ pub(super) fn one_fact() -> impl Strategy<Value = DatabricksFacts> {
                 }],
                 ..none()
             }
-        },
-    );
+        });
     let runs = (
         (pick(&["7", "8"]), pick(&IDS), pick(&IDS), pick(&CLUSTERS)),
-        (seconds(), option::of(0_i64..300), any::<bool>(), pick(&WORKSPACES)),
+        (
+            seconds(),
+            option::of(0_i64..300),
+            any::<bool>(),
+            pick(&WORKSPACES),
+        ),
     )
-        .prop_map(move |((job, run, id, cluster), (from, life, audit, workspace))| {
-            let found = TaskRun {
-                end: life.map(|life| at(from + life)),
-                workspace_id: workspace.to_owned(),
-                source: if audit {
-                    TaskRunSource::Audit
-                } else {
-                    TaskRunSource::Timeline
-                },
-                ..task(job, run, id, cluster, from, 0)
-            };
-            DatabricksFacts {
-                task_runs: vec![found],
-                ..none()
-            }
-        });
+        .prop_map(
+            move |((job, run, id, cluster), (from, life, audit, workspace))| {
+                let found = TaskRun {
+                    end: life.map(|life| at(from + life)),
+                    workspace_id: workspace.to_owned(),
+                    source: if audit {
+                        TaskRunSource::Audit
+                    } else {
+                        TaskRunSource::Timeline
+                    },
+                    ..task(job, run, id, cluster, from, 0)
+                };
+                DatabricksFacts {
+                    task_runs: vec![found],
+                    ..none()
+                }
+            },
+        );
     let job_runs = (pick(&["7", "8"]), pick(&IDS), seconds(), 0_i64..300).prop_map(
         move |(job, run, from, life)| {
             let mut found = job_run(job, run, from, from + life);
@@ -122,7 +143,11 @@ pub(super) fn one_fact() -> impl Strategy<Value = DatabricksFacts> {
     });
     let vends = (
         (pick(&IDS), seconds(), pick(&WHOM), option::of(pick(&PATHS))),
-        (any::<bool>(), option::weighted(0.3, Just(TABLE)), pick(&WORKSPACES)),
+        (
+            any::<bool>(),
+            option::weighted(0.3, Just(TABLE)),
+            pick(&WORKSPACES),
+        ),
         (
             option::weighted(0.1, pick(&["ASIA1", "ASIA2"])),
             option::weighted(0.1, pick(&CLUSTERS)),
@@ -130,7 +155,11 @@ pub(super) fn one_fact() -> impl Strategy<Value = DatabricksFacts> {
         ),
     )
         .prop_map(
-            move |((id, when, actor, path), (write, table, workspace), (key, cluster, recipient))| {
+            move |(
+                (id, when, actor, path),
+                (write, table, workspace),
+                (key, cluster, recipient),
+            )| {
                 let own = |text: Option<&str>| text.map(str::to_owned);
                 DatabricksFacts {
                     vends: vec![Vend {
@@ -159,7 +188,11 @@ pub(super) fn one_fact() -> impl Strategy<Value = DatabricksFacts> {
     );
     let rows = (
         (pick(&IDS), seconds(), pick(&PATHS), pick(&WHOM)),
-        (option::of(pick(&IDS)), option::of(pick(&["7", "8"])), any::<bool>()),
+        (
+            option::of(pick(&IDS)),
+            option::of(pick(&["7", "8"])),
+            any::<bool>(),
+        ),
     )
         .prop_map(move |((id, when, path, whom), (statement, job, target))| {
             let mut row = lineage(id, when, path, whom);
@@ -174,12 +207,13 @@ pub(super) fn one_fact() -> impl Strategy<Value = DatabricksFacts> {
                 ..none()
             }
         });
-    let statements = (pick(&IDS), seconds(), 0_i64..120, pick(&WHOM)).prop_map(
-        move |(id, from, life, whom)| DatabricksFacts {
-            statements: vec![statement(id, from, from + life, whom)],
-            ..none()
-        },
-    );
+    let statements =
+        (pick(&IDS), seconds(), 0_i64..120, pick(&WHOM)).prop_map(move |(id, from, life, whom)| {
+            DatabricksFacts {
+                statements: vec![statement(id, from, from + life, whom)],
+                ..none()
+            }
+        });
     let shares = (seconds(), pick(&PATHS)).prop_map(move |(when, path)| DatabricksFacts {
         share_queries: vec![ShareQuery {
             source_id: "audit:share".to_owned(),
@@ -220,7 +254,12 @@ pub(super) fn one_fact() -> impl Strategy<Value = DatabricksFacts> {
             ..none()
         },
     );
-    let credentials = (pick(&IDS), select(&[UC_ROLE, APP_ROLE][..]), seconds(), pick(&["m1", "m2"]))
+    let credentials = (
+        pick(&IDS),
+        select(&[UC_ROLE, APP_ROLE][..]),
+        seconds(),
+        pick(&["m1", "m2"]),
+    )
         .prop_map(move |(id, role, when, metastore)| DatabricksFacts {
             storage_credentials: vec![StorageCredential {
                 id: id.to_owned(),
@@ -267,9 +306,18 @@ fn sts() -> impl Strategy<Value = StsSession> {
 }
 
 fn launch() -> impl Strategy<Value = Ec2Instance> {
-    (seconds(), select(&CLUSTERS[..]), select(&IPS[..]), 0..4_usize).prop_map(
-        |(when, cluster, ip, kind)| {
-            let tags = [("Vendor", "Databricks"), ("ClusterId", cluster), ("JobId", "7")];
+    (
+        seconds(),
+        select(&CLUSTERS[..]),
+        select(&IPS[..]),
+        0..4_usize,
+    )
+        .prop_map(|(when, cluster, ip, kind)| {
+            let tags = [
+                ("Vendor", "Databricks"),
+                ("ClusterId", cluster),
+                ("JobId", "7"),
+            ];
             let (name, tags) = match kind {
                 0 => ("TerminateInstances", &tags[..0]),
                 1 => ("RunInstances", &tags[..]),
@@ -280,15 +328,25 @@ fn launch() -> impl Strategy<Value = Ec2Instance> {
                 private_ip: some(ip),
                 ..ec2("ec2", name, when, tags)
             }
-        },
-    )
+        })
 }
 
 fn asked() -> impl Strategy<Value = (Asked, bool)> {
     (
-        (0..4_usize, seconds(), select(&["ASIA1", "ASIA2", "ASIA3"][..])),
         (
-            option::of(select(&["sales/orders/a", "sales/b", "tables/5c1cf5a4-87b9-4cc2-9770-d10b894b0001/x", "z"][..])),
+            0..4_usize,
+            seconds(),
+            select(&["ASIA1", "ASIA2", "ASIA3"][..]),
+        ),
+        (
+            option::of(select(
+                &[
+                    "sales/orders/a",
+                    "sales/b",
+                    "tables/5c1cf5a4-87b9-4cc2-9770-d10b894b0001/x",
+                    "z",
+                ][..],
+            )),
             option::of(select(&["10.0.1.10", "10.0.1.11", "52.1.2.3"][..])),
             prop::bool::weighted(0.1),
             any::<bool>(),

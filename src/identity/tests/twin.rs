@@ -33,10 +33,19 @@ fn runs_by_scan(facts: &DatabricksFacts, cluster: &str, when: UtcMicros) -> Hash
     for ((workspace, job, id), slices) in by_run {
         let start = slices.iter().map(|slice| slice.start).min().unwrap();
         let end = slices.iter().filter_map(|slice| slice.end).max();
-        let of_audit = || slices.iter().filter(|slice| slice.source == TaskRunSource::Audit);
+        let of_audit = || {
+            slices
+                .iter()
+                .filter(|slice| slice.source == TaskRunSource::Audit)
+        };
         let is_open = of_audit().count() > 0 && of_audit().all(|slice| slice.end.is_none());
-        let end = end.filter(|_| !is_open).unwrap_or(UtcMicros::MAX).max(start);
-        let is_here = slices.iter().any(|slice| slice.compute_ids.iter().any(|id| id == cluster));
+        let end = end
+            .filter(|_| !is_open)
+            .unwrap_or(UtcMicros::MAX)
+            .max(start);
+        let is_here = slices
+            .iter()
+            .any(|slice| slice.compute_ids.iter().any(|id| id == cluster));
         if is_here && start.plus_seconds(-60) <= when && when <= end.plus_seconds(60) {
             found.insert(format!("{workspace}/{job}/{id}"));
         }

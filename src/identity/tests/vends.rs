@@ -20,7 +20,10 @@ fn session(prefixes: &[&str], actions: &[&str]) -> StsSession {
 }
 
 fn sales() -> StsSession {
-    session(&["s3://lake/sales", "s3://lake/sales/"], &["s3:GetO*", "s3:ListBucket"])
+    session(
+        &["s3://lake/sales", "s3://lake/sales/"],
+        &["s3:GetO*", "s3:ListBucket"],
+    )
 }
 
 fn uc() -> Asked {
@@ -89,7 +92,11 @@ fn a_vend_counts_within_a_minute_and_only_if_it_succeeded() {
     let mut failed = ann(1);
     failed.status_code = Some(403);
     levels(&uc(), &index(with(vec![failed])), "no_vend");
-    levels(&uc(), &index(with(vec![vend("v", -4000, ANN, "s3://lake/x")])), "no_vend");
+    levels(
+        &uc(),
+        &index(with(vec![vend("v", -4000, ANN, "s3://lake/x")])),
+        "no_vend",
+    );
 }
 
 #[test]
@@ -140,7 +147,11 @@ fn a_session_that_writes_comes_from_no_vend_for_reading() {
             ..vend("b", 2, BOB, "s3://lake/sales")
         },
     ]));
-    levels(&uc(), &index, &format!("workspace=w1:strong principal={BOB}:strong"));
+    levels(
+        &uc(),
+        &index,
+        &format!("workspace=w1:strong principal={BOB}:strong"),
+    );
 }
 
 #[test]
@@ -210,7 +221,11 @@ fn the_uuid_of_a_managed_path_is_its_tables_id() {
         by_id("a", ANN, TABLE),
         by_id("b", BOB, OTHER_TABLE),
     ]));
-    levels(&uc(), &index, &format!("workspace=w1:strong principal={ANN}:strong"));
+    levels(
+        &uc(),
+        &index,
+        &format!("workspace=w1:strong principal={ANN}:strong"),
+    );
 }
 
 #[test]
@@ -231,7 +246,10 @@ fn a_vend_of_another_metastore_or_credential_is_none_of_this_role() {
     let mut foreign = vend("b", 2, BOB, "s3://lake/sales");
     foreign.metastore_id = some("m2");
     let facts = DatabricksFacts {
-        storage_credentials: vec![credential("cred", UC_ROLE, "m1"), credential("other", APP_ROLE, "m1")],
+        storage_credentials: vec![
+            credential("cred", UC_ROLE, "m1"),
+            credential("other", APP_ROLE, "m1"),
+        ],
         external_locations: vec![location],
         ..with(vec![
             vend("a", 1, ANN, "s3://lake/sales"),
@@ -284,7 +302,12 @@ fn a_later_vend_that_no_session_answers_may_have_been_given_this_key() {
         &shared,
         &format!("workspace=?:ambiguous principal=?:ambiguous people{{{ANN} {BOB}}}"),
     );
-    assert!(uc().at(1300).answer(&shared).methods.contains(&Method::C1SessionReuse));
+    assert!(
+        uc().at(1300)
+            .answer(&shared)
+            .methods
+            .contains(&Method::C1SessionReuse)
+    );
     let own = configured(&[sales(), own], &[]).with_databricks(facts);
     levels(&uc().at(1300), &own, &alone);
 }
@@ -356,7 +379,12 @@ fn vend_and_private_address_that_agree_are_strong_on_every_level() {
              principal=?:ambiguous runs{{901}} people{{{ANN} {BOB}}}"
         ),
     );
-    assert!(from("10.0.1.10").answer(&index(other)).methods.contains(&Method::Conflict));
+    assert!(
+        from("10.0.1.10")
+            .answer(&index(other))
+            .methods
+            .contains(&Method::Conflict)
+    );
 }
 
 #[test]
@@ -398,7 +426,12 @@ fn an_address_counts_for_the_node_that_had_it_then() {
     let run = |id: &str, instance: &str, seconds: i64| Ec2Instance {
         instance_id: instance.to_owned(),
         private_ip: some("10.0.1.10"),
-        ..ec2(id, "RunInstances", seconds, &[("Vendor", "Databricks"), ("ClusterId", id)])
+        ..ec2(
+            id,
+            "RunInstances",
+            seconds,
+            &[("Vendor", "Databricks"), ("ClusterId", id)],
+        )
     };
     let end = Ec2Instance {
         instance_id: "i-00000001".to_owned(),
@@ -408,15 +441,25 @@ fn an_address_counts_for_the_node_that_had_it_then() {
         clusters: vec![dedicated("c1", ANN), dedicated("c2", BOB)],
         ..with(vec![vend("v", 1, "System-User", "s3://lake/sales")])
     };
-    let launches = [run("c1", "i-00000001", 0), end, run("c2", "i-00000002", 1800)];
+    let launches = [
+        run("c1", "i-00000001", 0),
+        end,
+        run("c2", "i-00000002", 1800),
+    ];
     let index = configured(&[sales()], &launches).with_databricks(facts.clone());
     let of = |asked: Asked, index: &IdentityIndex| {
         let answer = asked.answer(index);
         (answer.cluster_id, answer.cluster_confidence.as_str())
     };
-    assert_eq!(of(from("10.0.1.10").at(900), &index), (some("c1"), "strong"));
+    assert_eq!(
+        of(from("10.0.1.10").at(900), &index),
+        (some("c1"), "strong")
+    );
     assert_eq!(of(from("10.0.1.10").at(1200), &index), (None, "none"));
-    assert_eq!(of(from("10.0.1.10").at(1900), &index), (some("c2"), "strong"));
+    assert_eq!(
+        of(from("10.0.1.10").at(1900), &index),
+        (some("c2"), "strong")
+    );
     // Nobody saw the first one end.
     let [first, _, second] = launches;
     let both = configured(&[sales()], &[first, second]).with_databricks(facts);
@@ -438,8 +481,13 @@ fn private_ip_counts_only_where_it_proved_to_be_the_hosts() {
         private_ip: some(ip),
         ..ec2("run", "RunInstances", -5, &[])
     };
-    let with_launch = |ip: &str| configured(&[sales()], &[launch(ip)]).with_databricks(facts.clone());
-    assert_eq!(named(&index(facts.clone())), None, "not known to be a host's");
+    let with_launch =
+        |ip: &str| configured(&[sales()], &[launch(ip)]).with_databricks(facts.clone());
+    assert_eq!(
+        named(&index(facts.clone())),
+        None,
+        "not known to be a host's"
+    );
     assert_eq!(named(&with_launch("10.0.1.10")), some("c1"));
     assert_eq!(named(&with_launch("10.0.9.9")), None, "a container's");
     let later = configured(&[sales()], &[])
@@ -500,13 +548,21 @@ fn lineage_and_statement_together_name_whom_a_service_vended_for() {
         &index_of(row(ANN), vec![statement("q1", -500, -100, ANN)]),
         "workspace=w1:strong service_vend",
     );
-    for (seconds, name) in [(-300, true), (3660, true), (3661, false), (-241, true), (-301, false)] {
+    for (seconds, name) in [
+        (-300, true),
+        (3660, true),
+        (3661, false),
+        (-241, true),
+        (-301, false),
+    ] {
         let row = lineage("l", seconds, "s3://lake/sales", ANN);
         let found = uc().at(0).answer(&index_of(row, vec![]));
         let named = !found.principal_candidates.is_empty();
         assert_eq!(named, name && seconds <= 3600, "{seconds}");
     }
-    let other = uc().key("stock/a").answer(&index_of(row(ANN), vec![under_way]));
+    let other = uc()
+        .key("stock/a")
+        .answer(&index_of(row(ANN), vec![under_way]));
     assert_eq!(other.principal, None, "another path");
 }
 
@@ -528,11 +584,23 @@ fn lineage_or_statements_single_out_one_candidate_of_the_vends() {
         statements: vec![of_ann, statement("q2", 0, 90, BOB)],
         ..two()
     };
-    levels(&uc(), &index(by_statements(statement("q1", 0, 30, ANN))), &bob);
+    levels(
+        &uc(),
+        &index(by_statements(statement("q1", 0, 30, ANN))),
+        &bob,
+    );
     let both = format!("workspace=w1:strong principal=?:ambiguous people{{{ANN} {BOB}}}");
-    levels(&uc(), &index(by_statements(statement("q1", 0, 60, ANN))), &both);
+    levels(
+        &uc(),
+        &index(by_statements(statement("q1", 0, 60, ANN))),
+        &both,
+    );
     // Of Ann no statement is known at all: she may work where none is recorded.
-    levels(&uc(), &index(by_statements(statement("q1", 0, 90, ETL))), &both);
+    levels(
+        &uc(),
+        &index(by_statements(statement("q1", 0, 90, ETL))),
+        &both,
+    );
 }
 
 #[test]
@@ -556,7 +624,11 @@ fn a_lineage_row_of_a_run_under_way_names_job_and_run_as() {
 fn a_vend_to_a_recipient_of_a_share_is_someone_outside() {
     let mut shared = vend("v", 1, ANN, "s3://lake/sales");
     shared.recipient_name = some("partner");
-    levels(&uc(), &index(with(vec![shared])), "workspace=w1:strong external");
+    levels(
+        &uc(),
+        &index(with(vec![shared])),
+        "workspace=w1:strong external",
+    );
 }
 
 #[test]
@@ -618,7 +690,14 @@ fn a_role_is_a_storage_credential_at_the_times_that_the_inventory_shows() {
 #[test]
 fn candidates_are_capped_and_their_number_is_known() {
     let vends = (0..70)
-        .map(|n| vend(&format!("v{n}"), 1, &format!("u{n:02}@example.com"), "s3://lake/sales"))
+        .map(|n| {
+            vend(
+                &format!("v{n}"),
+                1,
+                &format!("u{n:02}@example.com"),
+                "s3://lake/sales",
+            )
+        })
         .collect();
     let answer = uc().answer(&index(with(vends)));
     assert_eq!(answer.principal_candidates.len(), 50);
@@ -635,10 +714,17 @@ fn the_external_location_of_a_path_tells_its_fallback() {
         ..ExternalLocation::default()
     };
     let index = index(DatabricksFacts {
-        external_locations: vec![location("s3://lake/sales", true), location("s3://lake", false)],
+        external_locations: vec![
+            location("s3://lake/sales", true),
+            location("s3://lake", false),
+        ],
         ..known()
     });
-    let of = |key: &str| index.external_location("lake", key, at(0)).map(|l| l.fallback);
+    let of = |key: &str| {
+        index
+            .external_location("lake", key, at(0))
+            .map(|l| l.fallback)
+    };
     assert_eq!(of("sales/orders/a"), Some(true));
     assert_eq!(of("salesx/a"), Some(false));
     assert!(index.external_location("other", "sales", at(0)).is_none());
