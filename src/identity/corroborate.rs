@@ -67,13 +67,16 @@ pub(super) fn witness(
         .filter(|voice| voice.people.iter().any(|person| people.contains(person)))
         .collect();
     let is_confirmed = heard.iter().all(|voice| voice.is_confirmed);
-    let mut witness = Witness::default();
-    witness.person = match people.as_slice() {
+    let person = match people.as_slice() {
         [] => return by_statements(ask, candidates, issued_at),
         [_] if is_complete && is_whole && (is_confirmed || !candidates.is_empty()) => {
             Confidence::Strong
         }
         _ => Confidence::Ambiguous,
+    };
+    let mut witness = Witness {
+        person,
+        ..Witness::default()
     };
     witness.grounds.by(Method::C3Lineage);
     if heard.iter().any(|voice| voice.by_statement) {
