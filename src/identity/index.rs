@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 /// The facts that attribution looks things up in.
 ///
-/// A value: built, swapped, never mutated under a reader. A clone shares the
-/// sessions and copies only their index.
+/// A value: built, swapped, never mutated under a reader. A clone shares the texts
+/// of sessions and all facts of Databricks, and copies the rest.
 ///
 /// INVARIANT (order is nothing): the same facts give the same answers,
 /// whichever order and grouping they came in.
@@ -43,7 +43,7 @@ impl IdentityIndex {
     #[must_use]
     pub fn with(mut self, sessions: Vec<StsSession>, instances: Vec<Ec2Instance>) -> IdentityIndex {
         for session in sessions {
-            self.sessions.add(Arc::new(session));
+            self.sessions.add(session);
         }
         let addressed: Vec<String> = instances
             .iter()
@@ -129,10 +129,10 @@ impl IdentityIndex {
     /// Returns the session that issued the principal's access key (M1 only), as
     /// the copy of its record that tells most of the caller. `None` if no STS
     /// event issued it, or if the trail names the key twice.
-    pub fn session_of(&self, principal: &Principal, at: UtcMicros) -> Option<&StsSession> {
+    pub fn session_of(&self, principal: &Principal, at: UtcMicros) -> Option<StsSession> {
         let key = filled(principal.access_key_id.as_deref())?;
         match self.sessions.issued(key, at).0.as_slice() {
-            [call] => Some(call.session()),
+            [call] => Some(call.session().session()),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! Who, pure: from an access and the facts known to an attribution. Layer 2.
 //!
 //! In order: `link` finds the STS event that issued the credential (`sessions` of
-//! `call`s, by `postings`) and follows it to its origin (`trace`); `classify` tells the
+//! `call`s, `kept` small, by `postings`) and follows it to its origin (`trace`); `classify` tells the
 //! access path. Then, by path: `hosts` tells the cluster of an instance from what EC2
 //! (`instances`, `tags`) and Databricks (`nodes`) know, `work` what ran there
 //! (`on_cluster`, `runs`) and with whose rights (`rights`, `clusters`, `people`);
@@ -49,6 +49,7 @@ mod databricks;
 mod hosts;
 mod index;
 mod instances;
+mod kept;
 mod known_facts;
 mod levels;
 mod link;
