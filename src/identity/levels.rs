@@ -137,6 +137,11 @@ pub(super) fn write(answer: &mut Attribution, mut levels: Levels) {
         answer.task_run_id = Some(task.task_run_id);
     }
     each_once(&mut levels.people);
+    // A name that is neither an address nor an id, and that SCIM does not know, may
+    // be a group's.
+    if levels.people.iter().any(|person| person.kind.is_none()) {
+        levels.principal = levels.principal.min(Confidence::Ambiguous);
+    }
     answer.principal_confidence = levels.principal;
     if is_sure(levels.principal) {
         if let Some(person) = levels.people.pop() {

@@ -59,6 +59,8 @@ pub struct Place {
     /// The known table or volume whose UUID is a segment.
     pub(super) uuid: Name,
     pub(super) direction: Direction,
+    /// Addressed to a bucket as a whole.
+    pub(super) is_bucket: bool,
     workspace: Option<(u64, u8)>,
 }
 
@@ -111,9 +113,12 @@ impl Places {
             location: Name::NONE,
             uuid: Name::NONE,
             direction: Direction::of(access),
+            is_bucket: false,
             workspace: None,
         };
-        let Some(key) = access.object_key.or(access.list_prefix) else {
+        let key = access.object_key.or(access.list_prefix);
+        let Some(key) = key.filter(|key| !key.is_empty()) else {
+            place.is_bucket = true;
             return place;
         };
         if let Some(workspace) = access.object_key.and_then(workspace_of_key) {

@@ -147,6 +147,13 @@ fn locations_to_ask(ask: &Ask<'_>, key: &Key<'_>) -> Vec<Name> {
                 found.extend(databricks.vends.locations_below(location, names));
             }
         }
+        (None, Some(place)) if place.is_bucket => {
+            // Any location of the bucket: the bucket is known with the target.
+            if let Some(bucket) = filled(ask.access.target.bucket.as_deref()) {
+                found.extend(databricks.places.holding(bucket, names));
+                found.extend(databricks.vends.locations_below(bucket, names));
+            }
+        }
         (None, Some(place)) => {
             let inner = names.text(place.location);
             found.extend(databricks.places.holding(inner, names));

@@ -16,7 +16,7 @@ use proptest::sample::{Index, select};
 
 const CLUSTERS: [&str; 2] = ["c1", "c2"];
 const WORKSPACES: [&str; 2] = ["w1", "w2"];
-const WHOM: [&str; 6] = [ANN, BOB, ETL, "System-User", "etl", "1"];
+const WHOM: [&str; 7] = [ANN, BOB, ETL, "System-User", "etl", "1", "nameless"];
 const PATHS: [&str; 4] = [
     "s3://lake/sales",
     "s3://lake/sales/orders",
@@ -487,6 +487,7 @@ proptest! {
         let is_ambiguous = answer.principal_confidence.as_str() == "ambiguous";
         prop_assert_eq!(!answer.principal_candidates.is_empty(), is_ambiguous);
         prop_assert!(answer.principal.as_deref() != Some("System-User"));
+        prop_assert_eq!(answer.principal.is_some(), answer.principal_kind.is_some());
         prop_assert!(answer.job_run_id.is_none() || answer.job_id.is_some());
         if answer.methods.contains(&Method::Conflict) {
             prop_assert!([answer.cluster_confidence, answer.job_confidence, answer.principal_confidence, answer.workspace_confidence]

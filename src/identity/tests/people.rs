@@ -119,6 +119,19 @@ fn groups_nest_and_a_cycle_ends() {
 }
 
 #[test]
+fn a_group_that_no_snapshot_shows_is_not_taken_for_a_user() {
+    let facts = DatabricksFacts {
+        instance_events: vec![placed(0, "c1")],
+        clusters: vec![dedicated("c1", "etl")],
+        ..known()
+    };
+    let scoped = Asked::of(in_scope(role_session(PROFILE_ROLE, "x", "ASIA1"), INSTANCE));
+    let answer = scoped.answer(&world(&[], &[]).with_databricks(facts));
+    assert_eq!(answer.principal, None);
+    assert_eq!(answer.principal_candidates, ["etl"]);
+}
+
+#[test]
 fn a_deleted_user_is_never_exact_and_an_unknown_run_as_names_nobody() {
     let scoped = Asked::of(in_scope(role_session(PROFILE_ROLE, "x", "ASIA1"), INSTANCE));
     let deleted = DatabricksFacts {

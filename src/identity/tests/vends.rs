@@ -283,6 +283,31 @@ fn without_its_sts_event_only_the_one_vend_within_seconds_is_strong() {
 }
 
 #[test]
+fn without_a_policy_a_call_on_the_bucket_fits_every_vend_in_it() {
+    let no_policy = session(&[], &[]);
+    let bucket = |vends| {
+        let index = configured(std::slice::from_ref(&no_policy), &[]).with_databricks(with(vends));
+        let mut asked = uc();
+        asked.object_key = None;
+        line(&asked.answer(&index))
+    };
+    let ann = vend("a", 1, ANN, "s3://lake/sales");
+    let elsewhere = vend("b", 1, BOB, "s3://other/sales");
+    let stock = vend("c", 1, BOB, "s3://lake/stock");
+    assert!(bucket(vec![ann.clone(), elsewhere]).contains("principal=ann@example.com:strong"));
+    assert!(bucket(vec![ann, stock]).contains("principal=?:ambiguous"));
+}
+
+#[test]
+fn an_actor_of_no_known_kind_may_be_a_group_and_is_never_sure() {
+    levels(
+        &uc(),
+        &index(with(vec![vend("v", 1, "analysts", "s3://lake/sales")])),
+        "workspace=w1:strong principal=?:ambiguous people{analysts}",
+    );
+}
+
+#[test]
 fn a_later_vend_that_no_session_answers_may_have_been_given_this_key() {
     let ann = vend("a", 1, ANN, "s3://lake/sales");
     let bob = vend("b", 1200, BOB, "s3://lake/sales");
