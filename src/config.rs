@@ -174,7 +174,7 @@ impl RawConfig {
         }
         let mut policy = PolicySettings {
             known_networks: self.network.known_networks,
-            known_vpc_endpoints: self.network.known_vpc_endpoints,
+            known_vpc_endpoints: self.network.known_vpc_endpoints.clone(),
             own_account_ids: self.accounts.own,
             ..PolicySettings::default()
         };
@@ -193,6 +193,7 @@ impl RawConfig {
                 databricks_account_ids: self.identity.databricks_account_ids,
                 log_delivery_roles: self.identity.log_delivery_roles,
                 storage_credential_roles: self.identity.storage_credential_roles,
+                compute_vpc_endpoints: self.network.known_vpc_endpoints,
             },
             limits,
         })

@@ -17,7 +17,7 @@ use crate::lake::LakeError;
 use crate::pipeline::source::SourceError;
 use crate::policy::PolicyError;
 use clap::{Args, Parser, Subcommand};
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -67,7 +67,7 @@ enum Command {
 ///
 /// A boxed future: what it awaits is then compiled here, once, and not again
 /// in each program that runs it.
-pub fn run(arguments: Arguments) -> BoxFuture<'static, ExitCode> {
+pub fn run(arguments: Arguments) -> LocalBoxFuture<'static, ExitCode> {
     Box::pin(run_command(arguments))
 }
 

@@ -1,32 +1,59 @@
 //! Puts the answer together, level by level, with the grounds for each.
 
+use super::ask::{Ask, Grounds, LISTED_MAX};
 use super::aws::is_in_scope_of_instance;
 use super::classify::{Class, classify};
+use super::hosts::Hosts;
 use super::index::IdentityIndex;
+use super::levels::{Levels, write};
 use super::link::Link;
+use super::place::Place;
 use super::reason::reason;
 use super::root_bucket::workspace_of_key;
-use super::tags::{Claim, Level, Vendor};
-use crate::model::{AccessEvent, AccessPath, Attribution, Confidence, Method, TimeSpan, UtcMicros};
+use super::shares::share_grounds;
+use super::tags::Vendor;
+use super::unity_catalog::vended;
+use super::work::Work;
+use crate::model::{
+    AccessEvent, AccessPath, Attribution, Confidence, Method, TimeSpan, UnattributedReason,
+};
+
+/// An attribution, and for which other accesses it is the very same.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub attribution: Attribution,
+    /// The event times over which it holds.
+    pub span: TimeSpan,
+    /// The place it holds for; `None` if object key and operation play no part.
+    pub place: Option<Place>,
+}
 
 /// Names who made an access, level by level, with the grounds for each.
 pub fn attribute(access: &AccessEvent<'_>, index: &IdentityIndex) -> Attribution {
-    attribute_within(access, index).0
+    attribute_within(access, index).attribution
 }
 
 /// Names who made an access, and over which event times this very answer holds
-/// for the same principal, client, target and `presigned` (and the same
-/// `object_key` where [`depends_on_object_key`]), so that it may be reused.
+/// for the same principal, client, target and `presigned`, and for accesses of the
+/// same [`IdentityIndex::place_of`] if it has a place, so that it may be reused.
 ///
 /// INVARIANT (the span is true): every lookup that depends on the time narrows
 /// the span to where that lookup gives the same.
-pub fn attribute_within(
-    access: &AccessEvent<'_>,
-    index: &IdentityIndex,
-) -> (Attribution, TimeSpan) {
-    let link = Link::find(access.principal, access.event_time, index);
-    let class = classify(access, &link, index);
-    let mut span = link.span;
+/// INVARIANT (the place is true): whatever looks at the object key or the operation
+/// looks at the place instead, and says that it did.
+pub fn attribute_within(access: &AccessEvent<'_>, index: &IdentityIndex) -> Answer {
+    let at = access.event_time;
+    let link = Link::find(access.principal, at, index);
+    let roles = index.roles(at);
+    let class = classify(access, &link, &roles, index);
+    let mut ask = Ask {
+        access,
+        index,
+        at,
+        span: link.span,
+        place: None,
+    };
+    roles.catalog.narrow(at, &mut ask.span);
     let mut answer = Attribution {
         access_path: class.path,
         instance_id: class.instance_id.map(str::to_owned),
@@ -35,32 +62,44 @@ pub fn attribute_within(
     };
     name_session(&mut answer, &link);
     let mut vendor = Vendor::Unknown;
-    if class.path == AccessPath::DatabricksPlatform {
-        name_workspace(&mut answer, access);
-    } else if let Some(instance_id) = class.instance_id {
-        let (claim, holds) = claim_of(instance_id, &class, access.event_time, index);
-        span = span.intersect(holds);
-        if let Some(claim) = claim {
-            vendor = claim.vendor;
-            // Who signed a URL is known by its instance; who reads with it is not.
-            if !access.presigned {
-                name_cluster(&mut answer, claim);
-                if link.sole().is_none() && !is_in_scope_of_instance(access.principal) {
-                    cap_at_strong(&mut answer);
-                }
+    let mut found = None;
+    if access.presigned {
+        // Who signed a URL is known; who reads with it is not.
+        let grounds = share_grounds(&mut ask);
+        take(&mut answer, grounds);
+    } else if class.path == AccessPath::DatabricksPlatform {
+        name_workspace(&mut answer, &mut ask);
+    } else if class.path == AccessPath::UnityCatalog {
+        let levels = vended(&mut ask, &link);
+        found = levels.reason;
+        write(&mut answer, levels);
+    }
+    if let Some(instance_id) = class.instance_id {
+        let hosts = Hosts::of_instance(&mut ask, instance_id, class.called_at);
+        vendor = hosts.vendor;
+        if !access.presigned {
+            let mut levels = on_instance(&mut ask, &class, hosts);
+            if link.sole().is_none() && !is_in_scope_of_instance(access.principal) {
+                levels.cap(Confidence::Strong);
             }
+            found = levels.reason;
+            write(&mut answer, levels);
         }
     }
-    let (reason, holds) = reason(access, &class, &link, vendor, index.sts_until());
-    answer.unattributed_reason = Some(reason);
-    (answer, span.intersect(holds))
-}
-
-/// Returns whether the answer for this access may depend on its object key:
-/// that of the platform does, for a root bucket's keys name the workspace.
-pub fn depends_on_object_key(access: &AccessEvent<'_>, index: &IdentityIndex) -> bool {
-    let link = Link::find(access.principal, access.event_time, index);
-    classify(access, &link, index).path == AccessPath::DatabricksPlatform
+    if answer.principal_confidence == Confidence::None {
+        let (told, holds) = reason(access, &class, &link, vendor, index.sts_until());
+        ask.span = ask.span.intersect(holds);
+        answer.unattributed_reason = Some(match (told, found) {
+            // What the steps found is more than that they were not taken.
+            (UnattributedReason::Late | UnattributedReason::NoSts, Some(found)) => found,
+            (told, _) => told,
+        });
+    }
+    Answer {
+        attribution: answer,
+        span: ask.span,
+        place: ask.place,
+    }
 }
 
 /// The STS event, and those before it that the classification rests on. Of
@@ -83,59 +122,82 @@ fn name_session(answer: &mut Attribution, link: &Link<'_>) {
     }
 }
 
-fn name_workspace(answer: &mut Attribution, access: &AccessEvent<'_>) {
-    if let Some(workspace_id) = access.object_key.and_then(workspace_of_key) {
+fn name_workspace(answer: &mut Attribution, ask: &mut Ask<'_>) {
+    ask.place();
+    if let Some(workspace_id) = ask.access.object_key.and_then(workspace_of_key) {
         answer.workspace_id = Some(workspace_id.to_owned());
         answer.workspace_confidence = Confidence::Exact;
         answer.methods.push(Method::RootBucketLayout);
     }
 }
 
-/// What the tags claim for this access. A session that the instance called for
-/// is its work of that moment, as long as the instance lives.
-fn claim_of<'a>(
-    instance_id: &str,
-    class: &Class<'_>,
-    at: UtcMicros,
-    index: &'a IdentityIndex,
-) -> (Option<&'a Claim>, TimeSpan) {
-    let instances = index.ec2_instances();
-    let (now, holds) = instances.at(instance_id, at);
-    match class.called_at {
-        Some(called_at) => {
-            let (then, _) = instances.at(instance_id, called_at);
-            (now.and(then), holds)
+/// P1 and P3: instance to cluster, cluster to what ran there, and for whom.
+fn on_instance(ask: &mut Ask<'_>, class: &Class<'_>, hosts: Hosts) -> Levels {
+    if hosts.found.is_empty() {
+        let is_ambiguous = hosts.confidence == Confidence::Ambiguous;
+        let mut levels = Levels {
+            cluster: hosts.confidence,
+            job: hosts.job.confidence.min(hosts.confidence),
+            grounds: hosts.grounds.clone(),
+            reason: Some(unplaced(ask, class, &hosts)),
+            ..Levels::default()
+        };
+        if is_ambiguous && levels.job != Confidence::None {
+            levels.grounds.by(Method::M4JobTag);
         }
-        None => (now, holds),
+        return levels;
+    }
+    let mut works = Vec::with_capacity(hosts.found.len());
+    for host in &hosts.found {
+        works.push(Work::on(ask, host, &hosts.job));
+    }
+    let work = Work::of_any(works);
+    let is_late = hosts.is_late;
+    let mut levels = Levels::on(hosts, work);
+    if is_late && levels.principal < Confidence::Strong {
+        levels.reason = Some(UnattributedReason::Late);
+    }
+    levels
+}
+
+/// Why an instance has no cluster.
+fn unplaced(ask: &mut Ask<'_>, class: &Class<'_>, hosts: &Hosts) -> UnattributedReason {
+    use super::watermarks::FactSource;
+    if hosts.vendor == Vendor::Other {
+        return UnattributedReason::NotDatabricks;
+    }
+    if !ask.has_passed(FactSource::InstanceEvents, 0) {
+        return UnattributedReason::Late;
+    }
+    let databricks = ask.databricks();
+    let oldest = databricks.nodes.oldest();
+    if oldest.is_none_or(|oldest| !ask.is_within(oldest, crate::model::UtcMicros::MAX)) {
+        return UnattributedReason::OutsideRetention;
+    }
+    let instance = class
+        .instance_id
+        .and_then(|instance_id| databricks.names.find(instance_id));
+    match instance {
+        // Held by a pool between two clusters: nobody's work runs there.
+        Some(instance) if databricks.nodes.knows(instance) => UnattributedReason::Platform,
+        _ if hosts.vendor == Vendor::Databricks => UnattributedReason::OutsideRetention,
+        _ => UnattributedReason::NotDatabricks,
     }
 }
 
-fn name_cluster(answer: &mut Attribution, claim: &Claim) {
-    let id = |level: &Level| level.id.as_deref().map(str::to_owned);
-    if claim.cluster.confidence != Confidence::None {
-        answer.cluster_id = id(&claim.cluster);
-        answer.cluster_confidence = claim.cluster.confidence;
-        answer.methods.push(Method::M3InstanceTags);
+fn take(answer: &mut Attribution, grounds: Grounds) {
+    for method in grounds.methods {
+        if !answer.methods.contains(&method) {
+            answer.methods.push(method);
+        }
     }
-    if claim.job.confidence != Confidence::None {
-        answer.job_id = id(&claim.job);
-        answer.job_confidence = claim.job.confidence;
-        answer.methods.push(Method::M4JobTag);
-    }
-    for event_id in &claim.evidence {
-        note(&mut answer.evidence, event_id);
+    for id in &grounds.evidence {
+        note(&mut answer.evidence, id);
     }
 }
 
-/// An instance that only the session's name tells is no chain of identifiers:
-/// whoever may assume a role chooses the name.
-fn cap_at_strong(answer: &mut Attribution) {
-    answer.cluster_confidence = answer.cluster_confidence.min(Confidence::Strong);
-    answer.job_confidence = answer.job_confidence.min(Confidence::Strong);
-}
-
-fn note(evidence: &mut Vec<String>, event_id: &str) {
-    if !evidence.iter().any(|noted| noted == event_id) {
+pub(super) fn note(evidence: &mut Vec<String>, event_id: &str) {
+    if evidence.len() < 2 * LISTED_MAX && !evidence.iter().any(|noted| noted == event_id) {
         evidence.push(event_id.to_owned());
     }
 }

@@ -9,9 +9,8 @@
 //! copies; the order in which they came cannot be told from it.
 
 use super::aws::filled;
-use crate::model::{Principal, StsSession, TimeSpan, UtcMicros};
-use std::cmp::Ordering;
-use std::sync::Arc;
+use super::kept::Kept;
+use crate::model::{Principal, TimeSpan, UtcMicros};
 
 /// How long before its recorded issue a session may be seen: clocks of whole
 /// seconds on different hosts.
@@ -25,16 +24,16 @@ const LIFE_MAX_SECS: i64 = 36 * 3600;
 
 #[derive(Clone, Debug)]
 pub(super) struct Call {
-    best: Arc<StsSession>,
-    others: Vec<Arc<StsSession>>,
+    best: Kept,
+    others: Vec<Kept>,
     window: TimeSpan,
     /// Set when a later copy showed that this call is another one.
     pub forward: Option<u32>,
 }
 
 impl Call {
-    pub fn new(session: Arc<StsSession>) -> Call {
-        let window = window(std::iter::once(&*session));
+    pub fn new(session: Kept) -> Call {
+        let window = window(std::iter::once(&session));
         Call {
             best: session,
             others: Vec::new(),
@@ -44,33 +43,33 @@ impl Call {
     }
 
     /// Adds a copy; a record already held is recognised.
-    pub fn add(&mut self, session: Arc<StsSession>) {
+    pub fn add(&mut self, session: Kept) {
         let twin = std::iter::once(&mut self.best)
             .chain(&mut self.others)
-            .find(|copy| same_record(copy, &session));
+            .find(|copy| copy.is_same_record(&session));
         if let Some(twin) = twin {
-            if session.source_uri < twin.source_uri {
+            if session.source_uri() < twin.source_uri() {
                 *twin = session;
             }
             return;
         }
         self.others.push(session);
-        self.others.sort_by(|a, b| by_richness(a, b));
+        self.others.sort_by(Kept::by_richness);
         if let Some(first) = self.others.first_mut()
-            && by_richness(first, &self.best).is_lt()
+            && first.by_richness(&self.best).is_lt()
         {
             std::mem::swap(first, &mut self.best);
-            self.others.sort_by(|a, b| by_richness(a, b));
+            self.others.sort_by(Kept::by_richness);
         }
-        self.window = window(self.copies().map(|copy| &**copy));
+        self.window = window(self.copies());
     }
 
     /// Returns the copies, the one that tells most of the caller first.
-    pub fn copies(&self) -> impl Iterator<Item = &Arc<StsSession>> {
+    pub fn copies(&self) -> impl Iterator<Item = &Kept> {
         std::iter::once(&self.best).chain(&self.others)
     }
 
-    pub fn session(&self) -> &StsSession {
+    pub fn session(&self) -> &Kept {
         &self.best
     }
 
@@ -102,17 +101,38 @@ impl Call {
         self.first(|copy| copy.access_key_id.as_deref())
     }
 
+    /// Returns what the session policy allows, from the copy that tells: prefixes
+    /// and actions.
+    pub fn policy(&self) -> (&[String], &[String]) {
+        self.copies()
+            .map(|copy| &*copy.policy)
+            .find(|policy| !policy.prefixes.is_empty())
+            .or_else(|| {
+                let policies = self.copies().map(|copy| &*copy.policy);
+                policies
+                    .into_iter()
+                    .find(|policy| !policy.actions.is_empty())
+            })
+            .map(|policy| (&*policy.prefixes, &*policy.actions))
+            .unwrap_or_default()
+    }
+
+    /// Returns the external id that the call was made with.
+    pub fn external_id(&self) -> Option<&str> {
+        self.first(|copy| copy.external_id.as_deref())
+    }
+
     /// Returns the event times at which the issued key can have been used.
     pub fn window(&self) -> TimeSpan {
         self.window
     }
 
-    fn first<'a>(&'a self, of: impl Fn(&'a StsSession) -> Option<&'a str>) -> Option<&'a str> {
+    fn first<'a>(&'a self, of: impl Fn(&'a Kept) -> Option<&'a str>) -> Option<&'a str> {
         self.copies().find_map(|copy| filled(of(copy)))
     }
 }
 
-fn window<'a>(copies: impl Iterator<Item = &'a StsSession>) -> TimeSpan {
+fn window<'a>(copies: impl Iterator<Item = &'a Kept>) -> TimeSpan {
     let (mut issued, mut latest, mut expires) = (UtcMicros::MAX, UtcMicros::MIN, None);
     for copy in copies {
         issued = issued.min(copy.issued_at);
@@ -125,39 +145,4 @@ fn window<'a>(copies: impl Iterator<Item = &'a StsSession>) -> TimeSpan {
             .unwrap_or_else(|| latest.plus_seconds(LIFE_MAX_SECS))
             .plus_seconds(EXPIRY_SLACK_SECS),
     }
-}
-
-/// Whether two copies are one record that was read from two places.
-fn same_record(a: &StsSession, b: &StsSession) -> bool {
-    a.event_id == b.event_id && {
-        let mut moved = a.clone();
-        moved.source_uri.clone_from(&b.source_uri);
-        moved == *b
-    }
-}
-
-/// Puts the copy that tells most first; a total order, so that ties do not
-/// depend on arrival.
-fn by_richness(a: &StsSession, b: &StsSession) -> Ordering {
-    richness(b)
-        .cmp(&richness(a))
-        .then_with(|| a.event_id.cmp(&b.event_id))
-        .then_with(|| format!("{a:?}").cmp(&format!("{b:?}")))
-}
-
-fn richness(session: &StsSession) -> [bool; 11] {
-    let caller = &session.caller;
-    [
-        caller.arn.is_some(),
-        caller.access_key_id.is_some(),
-        caller.session_issuer_arn.is_some(),
-        caller.in_scope_issued_to.is_some(),
-        caller.invoked_by.is_some(),
-        caller.account_id.is_some(),
-        caller.identity_type.is_some(),
-        session.access_key_id.is_some(),
-        session.role_arn.is_some(),
-        session.expires_at.is_some(),
-        session.assumed_role_id.is_some(),
-    ]
 }

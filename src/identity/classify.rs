@@ -5,6 +5,7 @@ use super::aws::{
     is_in_scope_of_instance,
 };
 use super::index::IdentityIndex;
+use super::known_facts::Roles;
 use super::link::Link;
 use super::settings::Known;
 use super::trace::{End, Vended};
@@ -23,10 +24,11 @@ pub(super) struct Class<'a> {
 pub(super) fn classify<'a>(
     access: &AccessEvent<'a>,
     link: &Link<'a>,
+    roles: &Roles<'_>,
     index: &IdentityIndex,
 ) -> Class<'a> {
+    let known = roles.known;
     let principal = access.principal;
-    let known = index.known();
     let path = |path| Class {
         path,
         instance_id: None,
@@ -44,7 +46,7 @@ pub(super) fn classify<'a>(
     if is_platform(principal, link, known) {
         return path(AccessPath::DatabricksPlatform);
     }
-    if is_vended(principal, link, known) {
+    if is_vended(principal, link, roles) {
         return path(AccessPath::UnityCatalog);
     }
     if let Some(instance_id) = own_instance(principal, link, index) {
@@ -101,17 +103,17 @@ fn is_platform(principal: &Principal, link: &Link<'_>, known: &Known) -> bool {
 ///
 /// A role may be instance profile and storage credential at once: a session
 /// named like an instance is vended only if the key proves it (M1).
-fn is_vended(principal: &Principal, link: &Link<'_>, known: &Known) -> bool {
+fn is_vended(principal: &Principal, link: &Link<'_>, roles: &Roles<'_>) -> bool {
     if credential(principal) != Credential::Temporary {
         return false;
     }
     if instance_by_name(principal).is_some() {
         return link
             .exact()
-            .is_some_and(|trace| trace.vended(known) == Vended::Proven);
+            .is_some_and(|trace| trace.vended(roles) == Vended::Proven);
     }
-    let is_storage = role_of(principal, link).is_some_and(|role| known.is_storage_credential(role));
-    let proofs = || link.traces.iter().map(|trace| trace.vended(known));
+    let is_storage = role_of(principal, link).is_some_and(|role| roles.is_storage_credential(role));
+    let proofs = || link.traces.iter().map(|trace| trace.vended(roles));
     let all_proven = !link.traces.is_empty() && proofs().all(|proof| proof == Vended::Proven);
     let refuted = !link.traces.is_empty() && proofs().all(|proof| proof == Vended::Disproven);
     all_proven || (is_storage && !refuted)

@@ -1,7 +1,7 @@
 //! The EC2 instances that CloudTrail showed, each with its life and claims (M3).
 //!
-//! Databricks' own tables, which know pool instances too, will stand beside
-//! this source and before it; they are not read here.
+//! Databricks' own tables, which know pool instances too, stand beside this source
+//! (`nodes`); `hosts` compares what both tell.
 
 use super::aws::{account_of, account_of_arn, filled};
 use super::tags::{Change, ChangeKind, Claim, claims};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Instances {
     by_id: HashMap<Arc<str>, Arc<Instance>>,
+    by_address: HashMap<String, Vec<Arc<str>>>,
 }
 
 /// One instance.
@@ -23,10 +24,13 @@ pub(super) struct Instances {
 struct Instance {
     changes: Vec<Change>,
     claims: Vec<(UtcMicros, Claim)>,
+    launched_at: Option<UtcMicros>,
     terminated_at: Option<UtcMicros>,
     /// Accounts that its events, and the instance profile it was launched with,
     /// are of: one, in sound records.
     accounts: BTreeSet<Arc<str>>,
+    /// Private addresses that launches told.
+    addresses: Vec<String>,
 }
 
 /// What new events tell of one instance: changes and accounts.
@@ -58,6 +62,77 @@ impl Instances {
             instance.accounts.extend(accounts);
             instance.add(changes);
         }
+        for event in &events {
+            let (Some(ip), Some((id, _))) = (
+                event.private_ip.as_ref(),
+                self.by_id.get_key_value(event.instance_id.as_str()),
+            ) else {
+                continue;
+            };
+            let id = id.clone();
+            if let Some(instance) = self.by_id.get_mut(&id)
+                && !instance.addresses.contains(ip)
+            {
+                Arc::make_mut(instance).addresses.push(ip.clone());
+                self.by_address.entry_ref(ip).or_default().push(id);
+            }
+        }
+    }
+
+    /// The private addresses that an instance was launched with.
+    pub fn addresses(&self, instance_id: &str) -> impl Iterator<Item = &str> {
+        let instance = self.by_id.get(instance_id);
+        instance
+            .into_iter()
+            .flat_map(|instance| instance.addresses.iter().map(String::as_str))
+    }
+
+    /// The instances that were ever launched with an address, in no order.
+    pub fn with_address(&self, ip: &str) -> impl Iterator<Item = &str> {
+        let ids = self.by_address.get(ip).map(Vec::as_slice);
+        ids.unwrap_or_default().iter().map(|id| &**id)
+    }
+
+    /// Whether the instance may live at `at`: nothing is known against it.
+    pub fn lives(&self, instance_id: &str, at: UtcMicros) -> (bool, TimeSpan) {
+        let (ended, mut span) = self.has_ended(instance_id, at);
+        let launched = self
+            .by_id
+            .get(instance_id)
+            .and_then(|instance| instance.launched_at);
+        match launched {
+            Some(launched) if at < launched => {
+                span.until = span.until.min(UtcMicros(launched.0.saturating_sub(1)));
+                (false, span)
+            }
+            Some(launched) => {
+                span.from = span.from.max(launched);
+                (!ended, span)
+            }
+            None => (!ended, span),
+        }
+    }
+
+    /// Whether the instance was terminated before `at`.
+    pub fn has_ended(&self, instance_id: &str, at: UtcMicros) -> (bool, TimeSpan) {
+        let instance = self.by_id.get(instance_id);
+        match instance.and_then(|instance| instance.terminated_at) {
+            Some(end) if at > end => (
+                true,
+                TimeSpan {
+                    from: UtcMicros(end.0.saturating_add(1)),
+                    ..TimeSpan::ALWAYS
+                },
+            ),
+            Some(end) => (
+                false,
+                TimeSpan {
+                    until: end,
+                    ..TimeSpan::ALWAYS
+                },
+            ),
+            None => (false, TimeSpan::ALWAYS),
+        }
     }
 
     /// Whether the instance is known to be of another account than the principal,
@@ -87,6 +162,11 @@ impl Instances {
     pub fn without_older_than(mut self, before: UtcMicros) -> Instances {
         self.by_id
             .retain(|_, instance| instance.terminated_at.is_none_or(|end| end >= before));
+        let known = &self.by_id;
+        self.by_address.retain(|_, ids| {
+            ids.retain(|id| known.contains_key(id));
+            !ids.is_empty()
+        });
         self
     }
 }
@@ -97,12 +177,14 @@ impl Instance {
         self.changes.sort();
         self.changes.dedup();
         self.claims = claims(&self.changes);
-        self.terminated_at = self
-            .changes
-            .iter()
-            .filter(|change| change.kind == ChangeKind::Terminate)
-            .map(|change| change.at)
-            .min();
+        let first = |kind: ChangeKind| {
+            let of = self.changes.iter().filter(|change| change.kind == kind);
+            of.map(|change| change.at).min()
+        };
+        let (launched_at, terminated_at) =
+            (first(ChangeKind::Launch), first(ChangeKind::Terminate));
+        self.launched_at = launched_at;
+        self.terminated_at = terminated_at;
     }
 
     fn at(&self, at: UtcMicros) -> (Option<&Claim>, TimeSpan) {

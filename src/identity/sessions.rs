@@ -8,11 +8,13 @@
 
 use super::aws::filled;
 use super::call::Call;
+use super::kept::{Kept, Pool};
+use super::names::{Name, Names};
 use super::postings::Postings;
 use crate::model::time::MICROS_PER_SECOND;
 use crate::model::{Principal, StsSession, TimeSpan, UtcMicros};
+use std::collections::BTreeSet;
 use std::hash::Hash;
-use std::sync::Arc;
 
 /// How far a creation date may lie from the STS event; 0 s in measured records.
 const CREATION_TOLERANCE_SECS: i64 = 2;
@@ -23,6 +25,7 @@ pub(super) const CANDIDATES_MAX: usize = 50;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {
     calls: Vec<Call>,
+    pool: Pool,
     /// Calls that were found to be another one.
     forwarded: usize,
     by_event: Postings,
@@ -30,6 +33,9 @@ pub(super) struct Sessions {
     by_key: Postings,
     by_issue: Postings,
     by_creation: Postings,
+    roles: Names,
+    /// Sessions of each role in the order of their issue.
+    by_role: BTreeSet<(Name, UtcMicros, u32)>,
 }
 
 impl Sessions {
@@ -41,10 +47,11 @@ impl Sessions {
     ///
     /// INVARIANT (one session): records that share an event id, a shared event
     /// id, or an issued key together with its time, role and name, are one call.
-    pub fn add(&mut self, session: Arc<StsSession>) {
+    pub fn add(&mut self, session: StsSession) {
         if session.error_code.is_some() {
             return;
         }
+        let session = self.pool.keep(session);
         let found = self.calls_of(&session);
         let place = match found.split_first() {
             None => {
@@ -63,6 +70,26 @@ impl Sessions {
             }
         };
         self.post(&session, place, found.is_empty());
+        if let Some(role) = filled(session.role_arn.as_deref()) {
+            let role = self.roles.add(role);
+            self.by_role.insert((role, session.issued_at, place));
+        }
+    }
+
+    /// The sessions of a role issued between two times; one may come twice.
+    pub fn of_role(
+        &self,
+        role_arn: &str,
+        from: UtcMicros,
+        until: UtcMicros,
+    ) -> impl Iterator<Item = &Call> {
+        let role = self.roles.find(role_arn);
+        role.into_iter()
+            .flat_map(move |role| {
+                self.by_role
+                    .range((role, from, 0)..=(role, until, u32::MAX))
+            })
+            .filter_map(|(.., place)| self.calls.get(index(self.root(*place)?)))
     }
 
     /// M1: the calls that issued this key and were alive at `at`; more than one
@@ -172,7 +199,7 @@ impl Sessions {
         let mut rest = Sessions::default();
         for (call, _) in self.calls.iter().zip(&keep).filter(|(_, kept)| **kept) {
             for copy in call.copies() {
-                rest.add(copy.clone());
+                rest.add(copy.session());
             }
         }
         rest
@@ -187,12 +214,12 @@ impl Sessions {
     }
 
     /// The calls that a new record belongs to, the earliest first.
-    fn calls_of(&self, session: &StsSession) -> Vec<u32> {
+    fn calls_of(&self, session: &Kept) -> Vec<u32> {
         let mut found: Vec<u32> = Vec::new();
-        let id = session.event_id.as_str();
+        let id = &*session.event_id;
         found.extend(
             self.by_event
-                .find(id, |p| self.copies_at(p).any(|c| c.event_id == id)),
+                .find(id, |p| self.copies_at(p).any(|c| *c.event_id == *id)),
         );
         if let Some(id) = shared_id(session) {
             let holds = |p| self.copies_at(p).any(|c| shared_id(c) == Some(id));
@@ -216,7 +243,7 @@ impl Sessions {
             };
             joined.forward = Some(place);
             self.forwarded += 1;
-            let copies: Vec<Arc<StsSession>> = joined.copies().cloned().collect();
+            let copies: Vec<Kept> = joined.copies().cloned().collect();
             if let Some(call) = self.calls.get_mut(index(place)) {
                 copies.into_iter().for_each(|copy| call.add(copy));
             }
@@ -224,12 +251,14 @@ impl Sessions {
     }
 
     /// Makes the call at `place` findable by what this record shows of it.
-    fn post(&mut self, session: &StsSession, place: u32, is_new: bool) {
+    fn post(&mut self, session: &Kept, place: u32, is_new: bool) {
         let calls = &self.calls;
         let at = |place: u32| calls.get(index(place)).into_iter().flat_map(Call::copies);
         let to = Post { place, is_new };
-        let id = session.event_id.as_str();
-        to.note(&mut self.by_event, id, |p| at(p).any(|c| c.event_id == id));
+        let id = &*session.event_id;
+        to.note(&mut self.by_event, id, |p| {
+            at(p).any(|c| *c.event_id == *id)
+        });
         if let Some(id) = shared_id(session) {
             let holds = |p| at(p).any(|c| shared_id(c) == Some(id));
             to.note(&mut self.by_shared_event, id, holds);
@@ -248,7 +277,7 @@ impl Sessions {
         }
     }
 
-    fn copies_at(&self, place: u32) -> impl Iterator<Item = &Arc<StsSession>> {
+    fn copies_at(&self, place: u32) -> impl Iterator<Item = &Kept> {
         self.calls
             .get(index(place))
             .into_iter()
@@ -300,17 +329,17 @@ fn second_of(at: UtcMicros) -> i64 {
     at.0.div_euclid(MICROS_PER_SECOND)
 }
 
-fn issued_key(session: &StsSession) -> Option<&str> {
+fn issued_key(session: &Kept) -> Option<&str> {
     filled(session.access_key_id.as_deref())
 }
 
-fn shared_id(session: &StsSession) -> Option<&str> {
+fn shared_id(session: &Kept) -> Option<&str> {
     filled(session.shared_event_id.as_deref())
 }
 
 /// A key with its time, role and name: what two records of one call agree in
 /// even when AWS delivered the record again under another event id.
-fn issue(session: &StsSession) -> Option<(&str, UtcMicros, Option<&str>, Option<&str>)> {
+fn issue(session: &Kept) -> Option<(&str, UtcMicros, Option<&str>, Option<&str>)> {
     Some((
         issued_key(session)?,
         session.issued_at,
@@ -321,7 +350,7 @@ fn issue(session: &StsSession) -> Option<(&str, UtcMicros, Option<&str>, Option<
 
 /// Role, name and second of issue: what M2 looks for. The second is part of
 /// it because Unity Catalog may give all sessions of a role one name.
-fn creation(session: &StsSession) -> Option<(&str, &str, i64)> {
+fn creation(session: &Kept) -> Option<(&str, &str, i64)> {
     Some((
         filled(session.role_arn.as_deref())?,
         filled(session.role_session_name.as_deref())?,

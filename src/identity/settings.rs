@@ -13,6 +13,9 @@ pub struct IdentitySettings {
     pub log_delivery_roles: Vec<String>,
     /// ARNs of the roles behind Unity Catalog storage credentials.
     pub storage_credential_roles: Vec<String>,
+    /// VPC endpoints of the networks that hold Databricks compute. With none, every
+    /// private source address is looked up.
+    pub compute_vpc_endpoints: Vec<String>,
 }
 
 /// The same as sets; roles are compared by their full ARN, path included.
@@ -21,6 +24,7 @@ pub(super) struct Known {
     databricks_accounts: HashSet<String>,
     log_delivery_roles: HashSet<String>,
     storage_credential_roles: HashSet<String>,
+    compute_vpc_endpoints: HashSet<String>,
 }
 
 impl Known {
@@ -34,6 +38,7 @@ impl Known {
             databricks_accounts: accounts.chain(settings.databricks_account_ids).collect(),
             log_delivery_roles: deliverers.chain(settings.log_delivery_roles).collect(),
             storage_credential_roles: settings.storage_credential_roles.into_iter().collect(),
+            compute_vpc_endpoints: settings.compute_vpc_endpoints.into_iter().collect(),
         }
     }
 
@@ -48,5 +53,12 @@ impl Known {
 
     pub fn is_storage_credential(&self, role_arn: &str) -> bool {
         self.storage_credential_roles.contains(role_arn)
+    }
+
+    /// Whether a private address seen through this endpoint can be a node's:
+    /// networks apart use the same addresses.
+    pub fn is_compute_endpoint(&self, vpc_endpoint_id: Option<&str>) -> bool {
+        self.compute_vpc_endpoints.is_empty()
+            || vpc_endpoint_id.is_some_and(|id| self.compute_vpc_endpoints.contains(id))
     }
 }

@@ -12,8 +12,8 @@ use super::aws::{
 };
 use super::call::Call;
 use super::index::IdentityIndex;
+use super::known_facts::Roles;
 use super::sessions::Sessions;
-use super::settings::Known;
 use crate::model::{Principal, UtcMicros};
 
 /// Most sessions followed back. Chains of roles are short (each assumes the
@@ -122,10 +122,10 @@ impl<'a> Trace<'a> {
     /// Whether Unity Catalog vended this session: Databricks called for it, or
     /// the role itself did with a session that was vended, or the role itself
     /// did and is known as a storage credential.
-    pub fn vended(&self, known: &Known) -> Vended {
+    pub fn vended(&self, roles: &Roles<'_>) -> Vended {
         let is_storage = self
             .role_arn()
-            .is_some_and(|role| known.is_storage_credential(role));
+            .is_some_and(|role| roles.is_storage_credential(role));
         match self.end {
             End::Databricks if self.self_assumed => Vended::Proven,
             End::Unrecorded if self.self_assumed && is_storage => Vended::Proven,

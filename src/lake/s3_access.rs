@@ -10,7 +10,7 @@ use crate::model::{AccessEvent, AccessPath, Credential, UtcMicros, Verdict, Viol
 use crate::trail::event_id::content_id;
 
 /// Version of the attribution algorithm that a provisional row carries.
-pub const ATTRIBUTION_VERSION: i32 = 1;
+pub const ATTRIBUTION_VERSION: i32 = 2;
 
 /// What is common to the rows of one source object.
 #[derive(Clone, Debug)]

@@ -38,10 +38,42 @@ pub enum Method {
     M2SessionCreation,
     /// Instance id to cluster, by the tags of the instance.
     M3InstanceTags,
+    /// Instance id to cluster, by `system.compute.instance_events`.
+    M3InstanceEvents,
+    /// Instance id to cluster, by a minute of `system.compute.node_timeline`.
+    M3NodeTimeline,
+    /// Instance id to cluster, by a node that the Clusters API shows.
+    M3ClustersApi,
     /// Cluster to job, by the `JobId` tag of a job cluster.
     M4JobTag,
+    /// Cluster to the runs that used it.
+    M4ClusterRuns,
+    /// Cluster to the one user or service principal that it is dedicated to.
+    M5DedicatedUser,
+    /// Cluster to the members of the group that it is dedicated to.
+    M5DedicatedGroup,
+    /// Job to the principal with whose rights it ran.
+    M5RunAs,
+    /// Cluster to the users who ran commands on it.
+    M5ActiveUsers,
+    /// Session to a vend of Unity Catalog by place and time.
+    C1Vend,
+    /// Access key to the vend that names it.
+    C1VendKey,
+    /// Vends that no session of their own answers: the key may have served them too.
+    C1SessionReuse,
+    /// Private source address to the node that had it.
+    C2PrivateIp,
+    /// Path to who read or wrote it, by lineage.
+    C3Lineage,
+    /// Time to the statement under way, by query history.
+    C4QueryHistory,
+    /// Pre-signed URL to the query of a share that handed it out.
+    P5ShareQuery,
     /// Workspace from the key layout of a Databricks root bucket.
     RootBucketLayout,
+    /// Not a step but its failure: sources exclude each other.
+    Conflict,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,12 +126,17 @@ pub struct Attribution {
     pub principal: Option<String>,
     pub principal_kind: Option<PrincipalKind>,
     pub principal_confidence: Confidence,
+    /// At most 50, sorted; `principal_candidate_count` is the true number.
     pub principal_candidates: Vec<String>,
+    pub principal_candidate_count: u32,
+    /// Ids of job runs, of the job where its run is not known; likewise.
     pub job_run_candidates: Vec<String>,
+    pub job_run_candidate_count: u32,
     pub methods: Vec<Method>,
-    /// Identifiers of the records the claims rest on: CloudTrail event ids.
+    /// Identifiers of the records the claims rest on: CloudTrail event ids, and for
+    /// records of Databricks the `source_id` (`audit:…`, `jobs:…`).
     pub evidence: Vec<String>,
-    /// Why the lowest level that is `none` is so.
+    /// Why no principal is named; `None` where one is, or candidates are.
     pub unattributed_reason: Option<UnattributedReason>,
 }
 
@@ -150,13 +187,53 @@ impl Confidence {
 }
 
 impl Method {
+    pub const ALL: [Method; 21] = [
+        Method::M1AccessKey,
+        Method::M2SessionCreation,
+        Method::M3InstanceEvents,
+        Method::M3InstanceTags,
+        Method::M3NodeTimeline,
+        Method::M3ClustersApi,
+        Method::M4ClusterRuns,
+        Method::M4JobTag,
+        Method::M5DedicatedUser,
+        Method::M5DedicatedGroup,
+        Method::M5RunAs,
+        Method::M5ActiveUsers,
+        Method::C1Vend,
+        Method::C1VendKey,
+        Method::C1SessionReuse,
+        Method::C2PrivateIp,
+        Method::C3Lineage,
+        Method::C4QueryHistory,
+        Method::P5ShareQuery,
+        Method::RootBucketLayout,
+        Method::Conflict,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Method::M1AccessKey => "M1_access_key",
             Method::M2SessionCreation => "M2_session_creation",
             Method::M3InstanceTags => "M3_instance_tags",
+            Method::M3InstanceEvents => "M3_instance_events",
+            Method::M3NodeTimeline => "M3_node_timeline",
+            Method::M3ClustersApi => "M3_clusters_api",
             Method::M4JobTag => "M4_job_tag",
+            Method::M4ClusterRuns => "M4_cluster_runs",
+            Method::M5DedicatedUser => "M5_dedicated_user",
+            Method::M5DedicatedGroup => "M5_dedicated_group",
+            Method::M5RunAs => "M5_run_as",
+            Method::M5ActiveUsers => "M5_active_users",
+            Method::C1Vend => "C1_vend",
+            Method::C1VendKey => "C1_vend_key",
+            Method::C1SessionReuse => "C1_session_reuse",
+            Method::C2PrivateIp => "C2_private_ip",
+            Method::C3Lineage => "C3_lineage",
+            Method::C4QueryHistory => "C4_query_history",
+            Method::P5ShareQuery => "P5_share_query",
             Method::RootBucketLayout => "root_bucket_layout",
+            Method::Conflict => "conflict",
         }
     }
 }

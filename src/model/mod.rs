@@ -20,6 +20,12 @@ pub use access::{
 pub use attribution::{
     AccessPath, Attribution, Confidence, Method, PrincipalKind, UnattributedReason,
 };
+pub use databricks::{
+    Cluster, ClusterAccess, ClusterNode, CommandRun, DatabricksFacts, ExternalLocation,
+    GroupChange, InstanceEvent, Job, JobRun, Lineage, NodeSource, ScimEntry, ScimKind, ShareQuery,
+    SourceWatermark, Statement, StorageCredential, TaskRun, TaskRunSource, Vend, VendOperation,
+    Workspace,
+};
 pub use identity::{Ec2Instance, StsSession};
 pub use object::{ObjectCounts, ObjectStatus};
 pub use time::{TimeSpan, UtcMicros};

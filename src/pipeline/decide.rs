@@ -14,7 +14,7 @@
 //! a judgement only for one that looks the same to the policy (`Policy::visible`);
 //! a test compares with deciding each access anew.
 
-use crate::identity::{IdentityIndex, attribute_within, credential, depends_on_object_key};
+use crate::identity::{Answer, IdentityIndex, Place, attribute_within, credential};
 use crate::lake::chunks::Parts;
 use crate::model::{
     AccessEvent, Attribution, Client, Credential, Outcome, Principal, Target, TimeSpan, UtcMicros,
@@ -161,9 +161,37 @@ fn pick(numbers: &[u32], local: u32) -> u32 {
 pub struct BatchDecider<'d> {
     decider: &'d mut Decider,
     index: &'d IdentityIndex,
-    who: FastMap<WhoKey, Vec<(TimeSpan, u32)>>,
+    who: FastMap<WhoKey, Known>,
     /// Decisions of the log at hand; kept for its memory.
     of_log: FastMap<LogKey, (TimeSpan, u32)>,
+}
+
+/// The attributions made of accesses alike, each with the times it holds for: those
+/// that hold wherever the object lies, and those of one place.
+#[derive(Default)]
+struct Known {
+    anywhere: Vec<(TimeSpan, u32)>,
+    by_place: FastMap<Place, Vec<(TimeSpan, u32)>>,
+}
+
+impl Known {
+    /// Finds one that holds, and over which times it does wherever the object lies;
+    /// the place is looked up only if it matters.
+    fn find(
+        &self,
+        at: UtcMicros,
+        place: impl FnOnce() -> Place,
+    ) -> Option<(u32, Option<TimeSpan>)> {
+        let holds = |(span, _): &&(TimeSpan, u32)| span.contains(at);
+        if let Some((span, number)) = self.anywhere.iter().find(holds) {
+            return Some((*number, Some(*span)));
+        }
+        if self.by_place.is_empty() {
+            return None;
+        }
+        let (_, number) = self.by_place.get(&place())?.iter().find(holds)?;
+        Some((*number, None))
+    }
 }
 
 impl Decider {
@@ -310,17 +338,31 @@ impl BatchDecider<'_> {
     /// `None` if it depends on more.
     fn attribution(&mut self, access: &AccessEvent<'_>, who: WhoKey) -> (u32, Option<TimeSpan>) {
         let at: UtcMicros = access.event_time;
+        let index = self.index;
         let known = self.who.entry(who).or_default();
-        if let Some((span, number)) = known.iter().find(|(span, _)| span.contains(at)) {
-            return (*number, Some(*span));
+        if let Some((number, span)) = known.find(at, || index.place_of(access)) {
+            return (number, span);
         }
-        let (attribution, span) = attribute_within(access, self.index);
+        let Answer {
+            attribution,
+            span,
+            place,
+        } = attribute_within(access, index);
         let number = number(&mut self.decider.attributions, &Arc::new(attribution));
-        if depends_on_object_key(access, self.index) {
-            return (number, None);
+        match place {
+            Some(place) => {
+                known
+                    .by_place
+                    .entry(place)
+                    .or_default()
+                    .push((span, number));
+                (number, None)
+            }
+            None => {
+                known.anywhere.push((span, number));
+                (number, Some(span))
+            }
         }
-        known.push((span, number));
-        (number, Some(span))
     }
 
     /// Numbers the per-event inputs that the policy reads; one number for all

@@ -139,7 +139,11 @@ pub async fn scan(
         decider: Decider::new(policy),
         facts,
         newest_event: facts::read_newest_event(lake).await?,
-        index: Some(IdentityIndex::new(identity).with(sessions, instances)),
+        index: Some(
+            IdentityIndex::new(identity)
+                .with_databricks(read_databricks(lake).await?)
+                .with(sessions, instances),
+        ),
         ledger: Arc::new(Mutex::new(facts::read_ledger(lake).await?)),
         copies: facts::read_copies(lake).await?,
         report: Report::default(),

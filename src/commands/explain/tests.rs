@@ -232,9 +232,9 @@ fn an_auditor_reads_who_it_was_on_which_evidence_and_what_forbids_it() {
           task          none
           person        none
           no person     late: a source that should hold the fact has not been read up to this event
-          to mend it    CloudTrail names no person; Databricks' audit log and system tables do, and this
-                        version does not read them yet. Keep the system schemas access, compute, lakeflow
-                        and query and the verbose audit log enabled, so that they hold the fact when it does
+          to mend it    CloudTrail names no person; Databricks' audit log, system tables and SCIM do. Import
+                        them up to this event and settle again; keep the system schemas access, compute,
+                        lakeflow and query and the verbose audit log enabled
           standing      provisional: not settled yet
 
         How that is known
@@ -271,7 +271,7 @@ fn an_auditor_reads_who_it_was_on_which_evidence_and_what_forbids_it() {
           etag          1f-2a
           sha256        unknown: the object has no row in log_objects
           ingested      2026-11-20T08:10:00Z
-          attributed    2026-11-20T08:10:00Z, algorithm version 1
+          attributed    2026-11-20T08:10:00Z, algorithm version 2
     "#]],
     );
 }

@@ -226,10 +226,11 @@ fn chain(row: &Cells, evidence: &[Evidence], page: &mut Page) {
             ec2(n, instance, page);
         }
         if piece.sessions.is_empty() && piece.instances.is_empty() {
-            page.line(format_args!(
-                "  {n}. event {}, which is not in the lake",
-                piece.event_id
-            ));
+            let id = &piece.event_id;
+            match words::databricks_record(id) {
+                Some(what) => page.line(format_args!("  {n}. {what}  {id}")),
+                None => page.line(format_args!("  {n}. event {id}, which is not in the lake")),
+            }
         }
     }
 }

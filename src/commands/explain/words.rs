@@ -22,10 +22,52 @@ pub fn method(token: &str) -> &'static str {
         "M1_access_key" => "the access key is the one that an STS event issued",
         "M2_session_creation" => "role, session name and creation time fit one STS event",
         "M3_instance_tags" => "the instance's tags name the cluster",
+        "M3_instance_events" => "Databricks placed the instance on the cluster at that time",
+        "M3_node_timeline" => "the instance was a node of the cluster within two minutes",
+        "M3_clusters_api" => "the Clusters API shows the instance as a node of the cluster",
         "M4_job_tag" => "the instance's tags name the job of its job cluster",
+        "M4_cluster_runs" => {
+            "the runs that used the cluster, by its whole life for a job cluster, else within a minute"
+        }
+        "M5_dedicated_user" => "the cluster is dedicated to one user or service principal",
+        "M5_dedicated_group" => {
+            "the cluster is dedicated to a group; its members are the candidates"
+        }
+        "M5_run_as" => "the job ran with the rights of its run-as principal",
+        "M5_active_users" => "users who ran commands on the cluster within half an hour",
+        "C1_vend" => {
+            "Unity Catalog vended a credential for the place within a minute of the key's issue"
+        }
+        "C1_vend_key" => "the vend of Unity Catalog names this very key",
+        "C1_session_reuse" => {
+            "a later vend has no session of its own, so it may have been given this key as well"
+        }
+        "C2_private_ip" => "the private source address was that of a node at that time",
+        "C3_lineage" => "lineage shows who read or wrote the path about that time",
+        "C4_query_history" => "query history shows the statement that was under way",
+        "P5_share_query" => "a recipient queried the share within five minutes",
+        "conflict" => "sources exclude each other, so every candidate is listed and none chosen",
         "root_bucket_layout" => "the key's layout in a Databricks root bucket names the workspace",
         _ => "not known to this version",
     }
+}
+
+/// What kind of record of Databricks an evidence id names; `None` for an event of
+/// CloudTrail.
+pub fn databricks_record(id: &str) -> Option<&'static str> {
+    Some(match id.split_once(':')?.0 {
+        "audit" => "event of Databricks' audit log",
+        "instance_events" => "placement of the instance on a cluster",
+        "node_timeline" => "minutes of a node of a cluster",
+        "clusters_api" => "node that the Clusters API shows",
+        "clusters" => "cluster as it was from then on",
+        "jobs" => "job as it was from then on",
+        "job_run_timeline" => "run of a job",
+        "job_task_run_timeline" => "run of a task",
+        "lineage" => "row of table lineage",
+        "statement" => "statement of query history",
+        _ => return None,
+    })
 }
 
 /// Why nobody is named, and what would mend it.
@@ -39,9 +81,9 @@ pub fn reason(token: &str) -> Reason {
     let (why, mend) = match token {
         "late" => (
             "a source that should hold the fact has not been read up to this event",
-            "CloudTrail names no person; Databricks' audit log and system tables do, and this \
-             version does not read them yet. Keep the system schemas access, compute, lakeflow and \
-             query and the verbose audit log enabled, so that they hold the fact when it does",
+            "CloudTrail names no person; Databricks' audit log, system tables and SCIM do. Import \
+             them up to this event and settle again; keep the system schemas access, compute, \
+             lakeflow and query and the verbose audit log enabled",
         ),
         "no_sts" => (
             "the STS event that issued this key, or one before it, is not in the lake",

@@ -1,6 +1,6 @@
 //! The access path and the kind of credential, each shape once.
 
-use super::super::{credential, depends_on_object_key};
+use super::super::{attribute_within, credential};
 use super::*;
 use crate::model::AccessPath;
 
@@ -203,10 +203,10 @@ fn a_root_bucket_key_names_the_workspace_only_for_the_platform() {
         &index,
         "databricks_platform workspace=1234567890123456:exact [root_bucket_layout] [] platform",
     );
-    assert!(depends_on_object_key(&platform.access(), &index));
+    assert!(attribute_within(&platform.access(), &index).place.is_some());
     let other = Asked::of(role_session(APP_ROLE, "x", "ASIA1")).key(key);
     check(&other, &index, "other_role [] [] no_sts");
-    assert!(!depends_on_object_key(&other.access(), &index));
+    assert!(attribute_within(&other.access(), &index).place.is_none());
     let elsewhere = Asked::of(account(DATABRICKS)).key("us-west-2-prod/0_databricks_dev/x");
     check(&elsewhere, &index, "databricks_platform [] [] platform");
 }

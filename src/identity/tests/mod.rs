@@ -4,9 +4,16 @@
 //! profile, a storage-credential role and an application role.
 
 mod classification;
+mod compute;
+mod damaged;
 mod instances;
+mod lake_facts;
+mod order;
+mod people;
 mod random;
 mod sessions;
+mod twin;
+mod vends;
 
 use super::{IdentityIndex, IdentitySettings, attribute, attribute_within};
 use crate::model::{
@@ -214,10 +221,25 @@ fn line(answer: &Attribution) -> String {
         ),
         ("cluster", &answer.cluster_id, answer.cluster_confidence),
         ("job", &answer.job_id, answer.job_confidence),
+        ("run", &answer.job_run_id, crate::model::Confidence::None),
+        ("task", &answer.task_run_id, answer.task_confidence),
+        ("principal", &answer.principal, answer.principal_confidence),
     ] {
         if id.is_some() || confidence != crate::model::Confidence::None {
             let id = id.as_deref().unwrap_or("?");
-            words.push(format!("{name}={id}:{}", confidence.as_str()));
+            if name == "run" {
+                words.push(format!("run={id}"));
+            } else {
+                words.push(format!("{name}={id}:{}", confidence.as_str()));
+            }
+        }
+    }
+    for (name, list) in [
+        ("runs", &answer.job_run_candidates),
+        ("people", &answer.principal_candidates),
+    ] {
+        if !list.is_empty() {
+            words.push(format!("{name}{{{}}}", list.join(" ")));
         }
     }
     if let Some(id) = &answer.instance_id {

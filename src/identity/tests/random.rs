@@ -1,6 +1,6 @@
 //! Properties over small random worlds, where ids, keys and times collide often.
 
-use super::super::{attribute_within, depends_on_object_key};
+use super::super::{Answer, attribute_within};
 use super::*;
 use crate::model::Method;
 use proptest::collection::vec;
@@ -181,13 +181,13 @@ proptest! {
         other_key in option::of(pick(&["us-west-2-prod/43/x", "other"])),
     ) {
         let index = configured(&world.0, &world.1);
-        let (answer, span) = attribute_within(&asked.access(), &index);
+        let Answer { attribution: answer, span, place } = attribute_within(&asked.access(), &index);
         prop_assert!(span.contains(asked.at));
         let inside = others.into_iter().map(at).chain([span.from, span.until]);
         for time in inside.filter(|time| span.contains(*time)) {
             let mut then = Asked { at: time, ..asked.clone() };
             prop_assert_eq!(&answer, &then.answer(&index), "at {}", time);
-            if !depends_on_object_key(&asked.access(), &index) {
+            if place.is_none() {
                 then.object_key.clone_from(&other_key);
                 prop_assert_eq!(&answer, &then.answer(&index), "another key");
             }

@@ -61,7 +61,7 @@ fn a_missing_sts_event_is_late_until_it_would_be_known() {
             let reason_found = answer.unattributed_reason.map(|reason| reason.as_str());
             assert_eq!(reason_found, Some(reason), "{until}");
             // And for exactly the times that it says.
-            let (_, span) = attribute_within(&asked.access(), &index);
+            let span = attribute_within(&asked.access(), &index).span;
             assert_eq!(span.contains(at(until)), reason == "no_sts", "{until}");
             assert_eq!(span.contains(at(until + 1)), reason == "late", "{until}");
         }
@@ -282,7 +282,7 @@ fn of_two_places_of_one_record_the_first_by_name_is_kept() {
     for places in [["s3://a", "s3://b"], ["s3://b", "s3://a"]] {
         let index = world(&places.map(place), &[]);
         let session = index.session_of(&uc("ASIA1").principal, at(0));
-        assert_eq!(session.map(|s| s.source_uri.as_str()), Some("s3://a"));
+        assert_eq!(session.map(|s| s.source_uri), some("s3://a"));
     }
 }
 

@@ -367,6 +367,8 @@ fn target(dice: &mut Dice, distinct: u64) -> Target {
 
 fn attribution(dice: &mut Dice, distinct: u64) -> Attribution {
     Attribution {
+        job_run_candidate_count: 0,
+        principal_candidate_count: 0,
         access_path: *dice.pick(&AccessPath::ALL).1,
         instance_id: dice.maybe("i", distinct),
         session_event_id: dice.maybe("event", distinct),
