@@ -8,12 +8,14 @@ mod explain;
 mod output;
 mod query;
 mod scan;
+mod simulate;
 mod summary;
 
 use crate::config::{Config, ConfigError, Overrides};
 use crate::lake::LakeError;
 use crate::pipeline::source::SourceError;
 use crate::policy::PolicyError;
+use crate::simulate::SimulateError;
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -58,6 +60,8 @@ enum Command {
     Query(query::QueryArguments),
     /// Shows one event in full: what AWS saw, who it was and why, each rule's answer
     Explain(explain::ExplainArguments),
+    /// Writes a synthetic organisation: logs, exports, policy, and the truth about them
+    Simulate(simulate::SimulateArguments),
 }
 
 /// Runs the command and says how it ended.
@@ -67,6 +71,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Scan(arguments) => scan::run(&common, arguments).await,
         Command::Query(arguments) => query::run(&common, arguments).await,
         Command::Explain(arguments) => explain::run(&common, arguments).await,
+        Command::Simulate(arguments) => simulate::run(arguments).await,
     };
     match outcome {
         Ok(status) => status,
@@ -89,6 +94,10 @@ fn status_of(error: &anyhow::Error) -> u8 {
         cause.is::<ConfigError>()
             || cause.is::<PolicyError>()
             || cause.is::<UsageError>()
+            || matches!(
+                cause.downcast_ref::<SimulateError>(),
+                Some(SimulateError::NotEmpty { .. })
+            )
             || matches!(
                 cause.downcast_ref::<SourceError>(),
                 Some(SourceError::Missing { .. } | SourceError::Unsupported { .. })
