@@ -2,14 +2,14 @@
 //!
 //! An object belongs to a place and five minutes. Most records come minutes
 //! after the event; a few come hours late, some twice, those of a twin in two
-//! places, and one place has a second trail that delivers every data event
-//! again. Records inside an object are in no order of time, as AWS says.
+//! places, and one place has a second trail that delivers the data events of one
+//! bucket again. Records inside an object are in no order of time, as AWS says.
 //!
 //! Only numbers are held, 16 bytes a record: the records themselves are made
 //! when their object is.
 
 use super::org::{LAKE_EU, PLACES, START, Size, place};
-use super::play::{DatedFact, Play};
+use super::play::{Activity, DatedFact, Play};
 use super::random::Random;
 use super::records::{Copy, time_of};
 use super::text::{day_folder, minute};
@@ -83,14 +83,7 @@ pub(super) fn objects(size: Size, play: &Play, events: u64) -> Vec<Object> {
         };
         for number in 0..count {
             let at = time_of(size.seed, activity, index as u64, number);
-            plan.event(
-                size.seed,
-                index as u64,
-                number,
-                at,
-                activity.place,
-                activity.twin,
-            );
+            plan.event(size.seed, index as u64, number, at, activity);
         }
     }
     plan.objects(size.seed)
@@ -120,15 +113,8 @@ impl Plan {
         self.put(fact.place, slot, Item::Fact(number));
     }
 
-    fn event(
-        &mut self,
-        seed: u64,
-        activity: u64,
-        number: u64,
-        at: i64,
-        place: usize,
-        twin: Option<usize>,
-    ) {
+    fn event(&mut self, seed: u64, activity: u64, number: u64, at: i64, acts: &Activity) {
+        let (place, twin) = (acts.place, acts.twin);
         let mut random = Random::of(seed, "delivery", &[activity, number]);
         let mut slot = slot_of(at + random.between(3, 150));
         let late = random.chance(6);
@@ -139,7 +125,8 @@ impl Plan {
             };
         }
         let again = random.chance(4);
-        let second_trail = place == LAKE_EU;
+        // Its selector names the curated bucket only.
+        let second_trail = place == LAKE_EU && acts.location.bucket.ends_with("-curated");
         let item = |copy, deliveries| Item::Event {
             activity: u32::try_from(activity).unwrap_or_default(),
             number: u32::try_from(number).unwrap_or_default(),

@@ -55,14 +55,19 @@ pub(super) fn write(world: &World<'_>, out: &Path) -> Result<(), SimulateError> 
         for workspace in &world.org.workspaces {
             put(
                 &mut datasets,
-                format_args!(
-                    "  \"s3://{}/{name}/\",\n  \"s3://{}/feeds/{name}/\",\n",
-                    workspace.buckets.curated, workspace.buckets.raw
-                ),
+                format_args!("  \"s3://{}/{name}/\",\n", workspace.buckets.curated),
             );
         }
         datasets.push_str("]\n");
     }
+    datasets.push_str("\n[[dataset]]\nname = \"raw\"\nsensitivity = \"internal\"\nlocations = [\n");
+    for workspace in &world.org.workspaces {
+        put(
+            &mut datasets,
+            format_args!("  \"s3://{}/feeds/\",\n", workspace.buckets.raw),
+        );
+    }
+    datasets.push_str("]\n");
     let policy = out.join("policy");
     file(&policy.join("datasets.toml"), datasets.as_bytes())?;
     file(&policy.join("starter.cedar"), STARTER.as_bytes())?;

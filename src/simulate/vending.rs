@@ -348,13 +348,13 @@ impl<'o> Vending<'_, 'o> {
         ) else {
             return;
         };
-        let turn = i64::try_from(self.number % 2).unwrap_or_default();
+        let turn = i64::try_from(self.number % 3).unwrap_or_default();
         let asked = Asked {
             scenario: Scenario::UcVolume,
             principal: Some(user),
             table,
             writes: false,
-            at: hour + 54 * MINUTE + 30 + turn * 3 * MINUTE,
+            at: hour + 54 * MINUTE + 30 + turn * 105,
             audit_delay_millis: 0,
             user_agent: agent::SPARK,
             source_ip: self.serverless_ip(),
