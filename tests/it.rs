@@ -19,6 +19,8 @@ mod kill;
 mod parse;
 #[path = "it/scan.rs"]
 mod scan;
+#[path = "it/simulate.rs"]
+mod simulate;
 #[path = "it/twin.rs"]
 mod twin;
 #[path = "it/world.rs"]

@@ -36,6 +36,7 @@ const EXAMPLES: &str = "Examples:
   bricktrail scan ./trail                       logs of a directory into ./lake
   bricktrail query --sql 'SELECT rule, count(*) FROM violations GROUP BY rule'
   bricktrail explain 7d91ac29-614a-4af9-af5c-c5a80e63a0bb
+  bricktrail simulate ./northwind               a fictional organisation, with known answers
 
 Exit status: 0 done; 1 done, and it found what the command looks for; 2 wrong usage or
 configuration; 3 it could not finish (I/O, service).
