@@ -191,7 +191,8 @@ impl Maker<'_> {
             run_as: usize::try_from(self.random.below(services)).unwrap_or_default(),
             creator: usize::try_from(self.random.below(8)).unwrap_or_default(),
         });
-        let mut at = START + self.random.between(0, period);
+        // Rare ones, too, run on the first day.
+        let mut at = START + self.random.between(0, period.min(8 * HOUR));
         while at + length + 30 * MINUTE < self.org.size.end() {
             let length = length + self.random.between(0, length / 4 + 1);
             self.made.runs.push(Run {

@@ -2,8 +2,8 @@
 //! the truth of who stood behind each event. Layer 5.
 //!
 //! ```text
-//! org -> compute -> play (stage, vending, outsiders, attackers)
-//!     -> delivery -> write (records, facts) -> truth, digest
+//! org -> compute -> play (stage, vending, vends, outsiders, attackers)
+//!     -> delivery -> write (records, requests, facts) -> truth, digest
 //!     -> exports, policy
 //! ```
 //!
@@ -36,11 +36,13 @@ mod play;
 mod policy;
 mod random;
 mod records;
+mod requests;
 pub mod scenario;
 mod stage;
 mod text;
 mod truth;
 mod vending;
+mod vends;
 mod write;
 
 pub use place::prepare;

@@ -7,10 +7,11 @@
 use super::row::Row;
 use super::table::{Columns, Dated, Form, Kind, Table};
 use crate::simulate::SimulateError;
-use crate::simulate::org::Workspace;
+use crate::simulate::org::{START, Workspace};
 use crate::simulate::random::Random;
-use crate::simulate::text::MINUTE;
+use crate::simulate::text::{DAY, MINUTE};
 use crate::simulate::write::World;
+use std::ops::Range;
 use std::path::Path;
 
 const EVENTS: Columns = &[
@@ -50,7 +51,11 @@ pub(super) fn write(world: &World<'_>, dir: &Path) -> Result<u64, SimulateError>
     let mut timeline = Table::new(dir, "system.compute.node_timeline", Form::Parquet, TIMELINE);
     for (number, workspace) in world.org.workspaces.iter().enumerate() {
         events.part(instance_events(world, number, workspace))?;
-        timeline.part(node_timeline(world, number, workspace))?;
+        // A day at a time: of all tables this is by far the largest.
+        for day in -1..=world.org.size.days {
+            let from = START + day * DAY;
+            timeline.part(node_timeline(world, number, workspace, from..from + DAY))?;
+        }
     }
     Ok(events.rows() + timeline.rows())
 }
@@ -130,9 +135,13 @@ fn instance_events(world: &World<'_>, number: usize, workspace: &Workspace) -> V
     rows
 }
 
-/// One row for each minute of each node; of nodes that lived shortly some have
-/// none, as reported.
-fn node_timeline(world: &World<'_>, number: usize, workspace: &Workspace) -> Vec<Dated> {
+/// One row for each minute of each node in the window.
+fn node_timeline(
+    world: &World<'_>,
+    number: usize,
+    workspace: &Workspace,
+    window: Range<i64>,
+) -> Vec<Dated> {
     let mut rows = Vec::new();
     for cluster in &world.compute.clusters {
         if cluster.workspace != number {
@@ -142,8 +151,10 @@ fn node_timeline(world: &World<'_>, number: usize, workspace: &Workspace) -> Vec
             let Some(instance) = world.compute.instances.get(placement.instance) else {
                 continue;
             };
-            let mut at = placement.span.start - placement.span.start.rem_euclid(MINUTE);
-            while at < placement.span.end {
+            let from = placement.span.start.max(window.start);
+            let until = placement.span.end.min(window.end);
+            let mut at = from - from.rem_euclid(MINUTE);
+            while at < until {
                 let row = Row::new()
                     .text("account_id", &world.org.account_id)
                     .text("workspace_id", &workspace.id)

@@ -72,7 +72,7 @@ impl Table {
                 usual.push(row);
                 continue;
             }
-            if (n / LATE) % TWICE == 0 {
+            if (n / LATE).is_multiple_of(TWICE) {
                 usual.push(row.clone());
             }
             late.push(row);
