@@ -14,7 +14,8 @@
 //! 3. [`lake`] holds tables, their commits, SQL over them; [`databricks`] reads
 //!    exports of Databricks.
 //! 4. [`pipeline`] is motion; the only place where decisions and the world meet.
-//! 5. [`commands`] has one file per command, and the command line itself.
+//! 5. [`commands`] has one file per command, and the command line itself;
+//!    [`simulate`] is the synthetic organisation.
 //!
 //! [`config`] stands beside the layers: it fills in their settings.
 //!
@@ -31,4 +32,5 @@ pub mod lake;
 pub mod model;
 pub mod pipeline;
 pub mod policy;
+pub mod simulate;
 pub mod trail;

@@ -31,6 +31,8 @@ mod parse;
 mod refused;
 #[path = "it/scan.rs"]
 mod scan;
+#[path = "it/simulate.rs"]
+mod simulate;
 #[path = "it/twin.rs"]
 mod twin;
 #[path = "it/verdicts.rs"]

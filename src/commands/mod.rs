@@ -9,6 +9,7 @@ mod explain;
 mod output;
 mod query;
 mod scan;
+mod simulate;
 mod summary;
 
 use crate::config::{Config, ConfigError, Overrides};
@@ -16,6 +17,7 @@ use crate::databricks::ExportError;
 use crate::lake::LakeError;
 use crate::pipeline::source::SourceError;
 use crate::policy::PolicyError;
+use crate::simulate::SimulateError;
 use clap::{Args, Parser, Subcommand};
 use futures::future::LocalBoxFuture;
 use std::io::IsTerminal as _;
@@ -37,6 +39,7 @@ const EXAMPLES: &str = "Examples:
   bricktrail scan ./trail                       logs of a directory into ./lake
   bricktrail query --sql 'SELECT rule, count(*) FROM violations GROUP BY rule'
   bricktrail explain 7d91ac29-614a-4af9-af5c-c5a80e63a0bb
+  bricktrail simulate ./northwind               a fictional organisation, with known answers
 
 Exit status: 0 done; 1 done, and it found what the command looks for; 2 wrong usage or
 configuration; 3 it could not finish (I/O, service).
@@ -61,6 +64,8 @@ enum Command {
     Query(query::QueryArguments),
     /// Shows one event in full: what AWS saw, who it was and why, each rule's answer
     Explain(explain::ExplainArguments),
+    /// Writes a synthetic organisation: logs, exports, policy, and the truth about them
+    Simulate(simulate::SimulateArguments),
 }
 
 /// Runs the command and says how it ended.
@@ -77,6 +82,7 @@ async fn run_command(arguments: Arguments) -> ExitCode {
         Command::Scan(arguments) => scan::run(&common, arguments).await,
         Command::Query(arguments) => query::run(&common, arguments).await,
         Command::Explain(arguments) => explain::run(&common, arguments).await,
+        Command::Simulate(arguments) => simulate::run(arguments).await,
     };
     match outcome {
         Ok(status) => status,
@@ -99,6 +105,10 @@ fn status_of(error: &anyhow::Error) -> u8 {
         cause.is::<ConfigError>()
             || cause.is::<PolicyError>()
             || cause.is::<UsageError>()
+            || matches!(
+                cause.downcast_ref::<SimulateError>(),
+                Some(SimulateError::NotEmpty { .. })
+            )
             || matches!(
                 cause.downcast_ref::<SourceError>(),
                 Some(SourceError::Missing { .. } | SourceError::Unsupported { .. })

@@ -1,0 +1,151 @@
+//! `simulate`: a synthetic organisation, with the truth of who did what.
+
+use super::output;
+use crate::simulate::{DAYS_MAX, EVENTS_MAX, SEED, Settings, Summary, Watch, prepare, simulate};
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct SimulateArguments {
+    /// Folder to write; must be empty or not there yet
+    #[arg(value_name = "OUT")]
+    out: PathBuf,
+    /// S3 requests; some records come on top, for copies and batches
+    #[arg(long, value_name = "N", default_value_t = 100_000,
+          value_parser = clap::value_parser!(u64).range(1..=EVENTS_MAX))]
+    events: u64,
+    /// Days that they spread over
+    #[arg(long, value_name = "D", default_value_t = 2,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_MAX)))]
+    days: u32,
+    /// The same seed gives the same bytes, on every machine
+    #[arg(long, value_name = "S", default_value_t = SEED)]
+    seed: u64,
+    /// Replace an earlier simulation in that folder
+    #[arg(long)]
+    force: bool,
+}
+
+const AFTER_HELP: &str = "Writes OUT/trail (CloudTrail objects with signed digests), OUT/databricks (the exports that \
+`scan --databricks` takes), OUT/policy, OUT/bricktrail.toml, OUT/digest-keys, and OUT/truth.parquet: \
+one row for each S3 event with who really stood behind it and how much can be known of it. Everything \
+in it is fiction.
+
+Examples:
+  bricktrail simulate ./northwind
+  bricktrail simulate ./load --events 5000000 --days 7 --seed 42";
+
+pub async fn run(arguments: SimulateArguments) -> anyhow::Result<ExitCode> {
+    let settings = Settings {
+        events: arguments.events,
+        days: arguments.days,
+        seed: arguments.seed,
+    };
+    prepare(&arguments.out, &settings, arguments.force)?;
+    let started = Instant::now();
+    let out = arguments.out.clone();
+    let summary = tokio::task::spawn_blocking(move || {
+        let bar = Bar::default();
+        let summary = simulate(settings, &out, &bar);
+        bar.finish();
+        summary
+    })
+    .await
+    .context("simulate")??;
+    let text = text(&summary, &arguments.out, started.elapsed());
+    output::to_stdout(text.as_bytes()).context("write the summary")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(summary: &Summary, out: &Path, took: Duration) -> String {
+    let trail = &summary.trail;
+    let grouped = output::grouped;
+    let mut text = String::new();
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        text.write_fmt(args).unwrap_or_default();
+        text.push('\n');
+    };
+    line(format_args!(
+        "Objects   {} written in {:.1} s: {} stored, {} inflated",
+        grouped(trail.objects),
+        took.as_secs_f64(),
+        bytesize::ByteSize(trail.stored_bytes),
+        bytesize::ByteSize(trail.raw_bytes),
+    ));
+    line(format_args!(
+        "Records   {}; {} distinct S3 events in truth.parquet",
+        grouped(trail.records),
+        grouped(summary.truth_rows)
+    ));
+    line(format_args!(
+        "Digests   {} signed\nExports   {} rows",
+        grouped(summary.digests),
+        grouped(summary.exported)
+    ));
+    for (title, wanted) in [("Scenarios", false), ("Planted violations", true)] {
+        line(format_args!("\n{title}"));
+        for (scenario, events) in &summary.scenarios {
+            if scenario.violation().is_some() == wanted {
+                line(format_args!(
+                    "{:>12}  {}",
+                    grouped(*events),
+                    scenario.as_str()
+                ));
+            }
+        }
+    }
+    let out = out.display();
+    line(format_args!(
+        "\nNext: bricktrail scan '{out}/trail' --databricks '{out}/databricks' --policy '{out}/policy' --config '{out}/bricktrail.toml'"
+    ));
+    text
+}
+
+/// The progress bar; nothing where nobody looks.
+#[derive(Default)]
+struct Bar {
+    bar: OnceLock<ProgressBar>,
+    raw_bytes: AtomicU64,
+}
+
+impl Bar {
+    fn finish(&self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Watch for Bar {
+    fn starts(&self, objects: u64) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = ProgressBar::new(objects);
+        let style = ProgressStyle::with_template(
+            "{bar:30} {percent:>3}%  {pos}/{len} objects  {eta} left  {msg}",
+        );
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        drop(self.bar.set(bar));
+    }
+
+    fn wrote(&self, raw_bytes: u64) {
+        let written = self.raw_bytes.fetch_add(raw_bytes, Ordering::Relaxed) + raw_bytes;
+        if let Some(bar) = self.bar.get() {
+            bar.inc(1);
+            bar.set_message(format!("{} of log", bytesize::ByteSize(written)));
+        }
+    }
+}
