@@ -28,7 +28,9 @@ mod tests;
 
 use super::{Common, UsageError, output, scan};
 use crate::identity::IdentityIndex;
+use crate::lake::databricks::read_databricks;
 use crate::lake::sql;
+use crate::lake::store::lake_url;
 use crate::model::UtcMicros;
 use crate::pipeline::scan::trail_complete_until;
 use crate::policy::{Policy, RuleInfo};
@@ -98,10 +100,12 @@ pub async fn run(common: &Common, arguments: ExplainArguments) -> anyhow::Result
         return Err(unknown(&arguments.event_id, &config.lake, events).into());
     }
     let sts_until = trail_complete_until(UtcMicros::from_datetime(chrono::Utc::now()));
+    let known = IdentityIndex::new(config.identity.clone())
+        .with_databricks(read_databricks(&lake_url(&config.lake)?).await?)
+        .with_sts_until(sts_until);
     let mut explanations = Vec::with_capacity(rows.len());
     for row in rows {
-        let index = IdentityIndex::new(config.identity.clone()).with_sts_until(sts_until);
-        explanations.push(explain(&lake, row, index, &policy).await?);
+        explanations.push(explain(&lake, row, known.clone(), &policy).await?);
     }
     let text = match arguments.format {
         Format::Text => text::text(&explanations),

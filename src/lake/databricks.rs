@@ -86,8 +86,7 @@ pub async fn import_databricks(
 ///
 /// # Errors
 /// When a table cannot be read.
-pub async fn read_databricks(lake: &Lake) -> Result<DatabricksFacts, LakeError> {
-    let url = lake.url();
+pub async fn read_databricks(url: &Url) -> Result<DatabricksFacts, LakeError> {
     let sources: Vec<ImportedSource> = held_rows(url).await?;
     let facts = DatabricksFacts {
         instance_events: held_rows(url).await?,

@@ -19,6 +19,7 @@ use super::process::{Processed, Processor, bytes_expected};
 use super::report::Report;
 use super::source::{LocalListing, SourceObject, SourceTotals};
 use crate::identity::{IdentityIndex, IdentitySettings};
+use crate::lake::databricks::read_databricks;
 use crate::lake::delta::{CONFLICTS_MAX, CommitOutcome};
 use crate::lake::fact_tables::{PolicyVersionFile, hex};
 use crate::lake::ledger::{CopyFilter, FactFilter, Ledger};
@@ -141,7 +142,7 @@ pub async fn scan(
         newest_event: facts::read_newest_event(lake).await?,
         index: Some(
             IdentityIndex::new(identity)
-                .with_databricks(read_databricks(lake).await?)
+                .with_databricks(read_databricks(lake.url()).await?)
                 .with(sessions, instances),
         ),
         ledger: Arc::new(Mutex::new(facts::read_ledger(lake).await?)),

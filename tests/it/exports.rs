@@ -384,7 +384,7 @@ async fn the_lake_gives_back_the_facts_that_were_imported() {
         .await
         .unwrap();
     assert_eq!(
-        read_databricks(&lake).await.unwrap(),
+        read_databricks(lake.url()).await.unwrap(),
         DatabricksFacts::default()
     );
     drop(
@@ -392,7 +392,7 @@ async fn the_lake_gives_back_the_facts_that_were_imported() {
             .await
             .unwrap(),
     );
-    assert_eq!(read_databricks(&lake).await.unwrap(), facts.joined());
+    assert_eq!(read_databricks(lake.url()).await.unwrap(), facts.joined());
 }
 
 /// An import that died between two tables is completed by the next one, and of
@@ -429,7 +429,7 @@ async fn broken_off_and_simultaneous_imports_add_nothing_twice() {
     let held: i64 = rows(&world).iter().map(|(_, rows)| rows).sum();
     assert_eq!(held, i64::try_from(all).unwrap());
     assert_eq!(
-        read_databricks(&lake).await.unwrap(),
+        read_databricks(lake.url()).await.unwrap(),
         facts.clone().joined()
     );
     let again = import_databricks(&lake, facts, sources, NOW).await.unwrap();
