@@ -91,7 +91,12 @@ pub fn attribute_within(access: &AccessEvent<'_>, index: &IdentityIndex) -> Answ
         ask.span = ask.span.intersect(holds);
         answer.unattributed_reason = Some(match (told, found) {
             // What the steps found is more than that they were not taken.
-            (UnattributedReason::Late | UnattributedReason::NoSts, Some(found)) => found,
+            // Whether a missing STS event may still come, only the reason knows.
+            (UnattributedReason::Late | UnattributedReason::NoSts, Some(found))
+                if found != UnattributedReason::NoSts =>
+            {
+                found
+            }
             (told, _) => told,
         });
     }
