@@ -7,6 +7,7 @@ use super::hosts::Hosts;
 use super::index::IdentityIndex;
 use super::levels::{Levels, write};
 use super::link::Link;
+use super::network::is_public;
 use super::place::Place;
 use super::reason::reason;
 use super::root_bucket::workspace_of_key;
@@ -81,6 +82,11 @@ pub fn attribute_within(access: &AccessEvent<'_>, index: &IdentityIndex) -> Answ
             let mut levels = on_instance(&mut ask, &class, hosts);
             if link.sole().is_none() && !is_in_scope_of_instance(access.principal) {
                 levels.cap(Confidence::Strong);
+            }
+            // From a public address an instance's credentials are used through NAT,
+            // or by whoever took them away: no identifier tells which.
+            if access.client.source_ip.as_deref().is_some_and(is_public) {
+                levels.cap_work(Confidence::Strong);
             }
             found = levels.reason;
             write(&mut answer, levels);

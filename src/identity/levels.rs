@@ -77,6 +77,13 @@ impl Levels {
         };
     }
 
+    /// Lowers what was at work on the cluster to at most this.
+    pub fn cap_work(&mut self, most: Confidence) {
+        for level in [&mut self.job, &mut self.task, &mut self.principal] {
+            *level = (*level).min(most);
+        }
+    }
+
     /// Lowers every level to at most this.
     pub fn cap(&mut self, most: Confidence) {
         for level in [

@@ -101,9 +101,29 @@ pub(super) fn private(text: &str) -> Option<String> {
     is_private.then(|| ip.to_string())
 }
 
+/// Whether the text is an address of no private network.
+pub(super) fn is_public(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok() && private(text).is_none()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::private;
+    use super::{is_public, private};
+
+    #[test]
+    fn only_an_address_is_public() {
+        for (text, expect) in [
+            ("203.0.113.9", true),
+            ("2001:db8::1", true),
+            ("10.0.1.10", false),
+            ("::ffff:10.0.1.10", false),
+            ("ec2.amazonaws.com", false),
+            ("AWS Internal", false),
+            ("", false),
+        ] {
+            assert_eq!(is_public(text), expect, "{text}");
+        }
+    }
 
     #[test]
     fn an_address_is_private_as_the_registries_say() {

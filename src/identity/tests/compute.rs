@@ -2,7 +2,7 @@
 
 use super::lake_facts::*;
 use super::*;
-use crate::model::{DatabricksFacts, InstanceEvent, TaskRun, TaskRunSource};
+use crate::model::{Confidence, DatabricksFacts, InstanceEvent, TaskRun, TaskRunSource};
 
 fn scoped() -> Asked {
     Asked::of(in_scope(role_session(PROFILE_ROLE, "x", "ASIA1"), INSTANCE))
@@ -170,6 +170,25 @@ fn a_dedicated_cluster_names_its_user_exactly() {
         &scoped(),
         &index(facts),
         &format!("workspace=w1:exact cluster=c1:exact principal={ANN}:exact {I}"),
+    );
+}
+
+#[test]
+fn what_a_credential_did_from_a_public_address_is_no_chain_of_identifiers() {
+    let index = index(on_cluster(vec![dedicated("c1", ANN)]));
+    let confidences = |ip: &str| {
+        let mut asked = scoped();
+        asked.client.source_ip = Some(ip.to_owned());
+        let answer = asked.answer(&index);
+        (answer.cluster_confidence, answer.principal_confidence)
+    };
+    assert_eq!(
+        confidences("10.0.1.10"),
+        (Confidence::Exact, Confidence::Exact)
+    );
+    assert_eq!(
+        confidences("203.0.113.9"),
+        (Confidence::Exact, Confidence::Strong)
     );
 }
 
