@@ -95,6 +95,20 @@ pub struct Decider {
     judgements: FastMap<Vec<u8>, (u32, Arc<Judgement>)>,
     /// What it sees of the access at hand; kept for its memory.
     visible: Vec<u8>,
+    /// The attributions of the batch at hand, by what they depend on; kept for
+    /// its memory.
+    who: FastMap<WhoKey, u32>,
+    spans: Vec<WhoSpan>,
+    /// Decisions of the log at hand; kept for its memory.
+    of_log: FastMap<LogKey, (TimeSpan, u32)>,
+}
+
+/// When an attribution holds, and the number of another span of the same key.
+#[derive(Clone, Copy)]
+struct WhoSpan {
+    span: TimeSpan,
+    attribution: u32,
+    other: u32,
 }
 
 /// What tells the accesses of one log apart for a decision, beside their times:
@@ -161,9 +175,6 @@ fn pick(numbers: &[u32], local: u32) -> u32 {
 pub struct BatchDecider<'d> {
     decider: &'d mut Decider,
     index: &'d IdentityIndex,
-    who: FastMap<WhoKey, Vec<(TimeSpan, u32)>>,
-    /// Decisions of the log at hand; kept for its memory.
-    of_log: FastMap<LogKey, (TimeSpan, u32)>,
 }
 
 impl Decider {
@@ -181,7 +192,24 @@ impl Decider {
             decisions: Vec::new(),
             judgements: FastMap::default(),
             visible: Vec::new(),
+            who: FastMap::default(),
+            spans: Vec::new(),
+            of_log: FastMap::default(),
         }
+    }
+
+    /// Forgets everything, and keeps the room for it.
+    fn forget(&mut self) {
+        self.principals.clear();
+        self.clients.clear();
+        self.targets.clear();
+        self.names.clear();
+        self.read.clear();
+        self.attributions.clear();
+        self.requests.clear();
+        self.may.clear();
+        self.decisions.clear();
+        self.judgements.clear();
     }
 
     pub fn policy(&self) -> &Arc<Policy> {
@@ -208,13 +236,13 @@ impl Decider {
             + self.attributions.len()
             + self.decisions.len();
         if distinct > DISTINCT_MAX {
-            *self = Decider::new(self.policy.clone());
+            self.forget();
         }
+        self.who.clear();
+        self.spans.clear();
         BatchDecider {
             decider: self,
             index,
-            who: FastMap::default(),
-            of_log: FastMap::default(),
         }
     }
 }
@@ -224,7 +252,7 @@ impl BatchDecider<'_> {
     /// and the number of its decision.
     pub fn decide(&mut self, log: &AccessLog, mut show: impl FnMut(usize, u32)) {
         let numbers = Numbers::of(log, self.decider);
-        self.of_log.clear();
+        self.decider.of_log.clear();
         for place in 0..log.len() {
             let (Some(groups), Some(at), Some((presigned, outcome))) =
                 (log.groups(place), log.event_time(place), log.how(place))
@@ -237,14 +265,14 @@ impl BatchDecider<'_> {
                 outcome,
                 dataset: self.dataset(log, place, groups, &numbers),
             };
-            if let Some((span, decision)) = self.of_log.get(&key)
+            if let Some((span, decision)) = self.decider.of_log.get(&key)
                 && span.contains(at)
             {
                 show(place, *decision);
             } else if let Some(access) = log.get(place) {
                 let (decision, span) = self.decide_one(&access, key, &numbers);
                 if let Some(span) = span {
-                    self.of_log.insert(key, (span, decision));
+                    self.decider.of_log.insert(key, (span, decision));
                 }
                 show(place, decision);
             }
@@ -310,16 +338,26 @@ impl BatchDecider<'_> {
     /// `None` if it depends on more.
     fn attribution(&mut self, access: &AccessEvent<'_>, who: WhoKey) -> (u32, Option<TimeSpan>) {
         let at: UtcMicros = access.event_time;
-        let known = self.who.entry(who).or_default();
-        if let Some((span, number)) = known.iter().find(|(span, _)| span.contains(at)) {
-            return (*number, Some(*span));
+        let first = self.decider.who.get(&who).copied().unwrap_or(NONE);
+        let mut known = first;
+        while let Some(who) = self.decider.spans.get(known as usize) {
+            if who.span.contains(at) {
+                return (who.attribution, Some(who.span));
+            }
+            known = who.other;
         }
         let (attribution, span) = attribute_within(access, self.index);
         let number = number(&mut self.decider.attributions, &Arc::new(attribution));
         if depends_on_object_key(access, self.index) {
             return (number, None);
         }
-        known.push((span, number));
+        let place = u32::try_from(self.decider.spans.len()).unwrap_or(NONE);
+        self.decider.who.insert(who, place);
+        self.decider.spans.push(WhoSpan {
+            span,
+            attribution: number,
+            other: first,
+        });
         (number, Some(span))
     }
 
