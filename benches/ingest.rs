@@ -237,7 +237,7 @@ fn child<R: for<'de> Deserialize<'de>>(
     };
     let output = command
         // As the program sets it for itself.
-        .env("MIMALLOC_PURGE_DELAY", "1")
+        .env("MIMALLOC_PURGE_DELAY", "100")
         .env(TASK, serde_json::to_string(&task).expect("a task is JSON"))
         .stderr(Stdio::inherit())
         .output()

@@ -9,9 +9,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Milliseconds after which freed memory goes back to the system. By default it
-/// is a tenth of a second and more: with the buffers of large objects that made
-/// 100 MB of the peak. It costs some 5 % of CPU.
-const ALLOCATOR_OPTION: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "1");
+/// is a second: with the buffers of large objects that made 100 MB of the peak,
+/// sometimes more. Much less than this costs CPU, for what is freed is often used
+/// again.
+const ALLOCATOR_OPTION: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "100");
 
 /// mimalloc reads its options from the environment, before `main`. So the process
 /// replaces itself once, in place, with the option set; whoever sets it otherwise

@@ -10,7 +10,7 @@ use bricktrail::identity::{IdentityIndex, IdentitySettings};
 use bricktrail::lake::Lake;
 use bricktrail::lake::delta::CommitOutcome;
 use bricktrail::lake::ledger::{CopyFilter, FactFilter, Ledger};
-use bricktrail::pipeline::batch::{Context, Prepared, prepare};
+use bricktrail::pipeline::batch::{Context, Prepared, Presses, prepare};
 use bricktrail::pipeline::budget::ByteBudget;
 use bricktrail::pipeline::decide::Decider;
 use bricktrail::pipeline::process::{Processed, Processor, bytes_expected};
@@ -64,6 +64,7 @@ pub fn measure(task: &Task) -> Shares {
         copies: CopyFilter::default(),
         facts: FactFilter::default(),
 
+        presses: Presses::default(),
         pool: rayon::ThreadPoolBuilder::new()
             .num_threads(1)
             .build()
@@ -129,6 +130,7 @@ struct Run {
     copies: CopyFilter,
     facts: FactFilter,
     pool: rayon::ThreadPool,
+    presses: Presses,
 }
 
 impl Run {
@@ -165,6 +167,7 @@ impl Run {
             copies: &mut self.copies,
             facts: &mut self.facts,
             pool: &self.pool,
+            presses: &self.presses,
             now,
         };
         // Files are encoded by a thread of the pool, whose waiting for a busy

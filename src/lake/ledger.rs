@@ -21,6 +21,10 @@ use hashbrown::{HashMap, HashSet};
 /// a table of 2^19 slots.
 pub const COPY_REACH: usize = 450_000;
 
+/// Copies from which on there is room for all at once: growing step by step
+/// would move them again and again.
+const GROWN_FROM: usize = 50_000;
+
 /// The source objects that were committed, whatever their fate.
 #[derive(Default)]
 pub struct Ledger {
@@ -186,6 +190,8 @@ impl CopyFilter {
             // step by step touches twice its size.
             std::mem::swap(&mut self.recent, &mut self.older);
             self.recent.clear();
+        } else if self.recent.len() == self.recent.capacity() && self.recent.len() >= GROWN_FROM {
+            self.recent.reserve(COPY_REACH - self.recent.len());
         }
         self.recent.insert(key, kept);
     }

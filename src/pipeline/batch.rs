@@ -9,7 +9,7 @@ use super::decide::Decider;
 use super::process::Processed;
 use super::report::Report;
 use crate::identity::IdentityIndex;
-use crate::lake::chunks::{self, Parts, SharedRows};
+use crate::lake::chunks::{self, Parts, Press, SharedRows};
 use crate::lake::columns::schema;
 use crate::lake::data_file::{EncodedFile, FileWriter};
 use crate::lake::error::LakeError;
@@ -21,6 +21,7 @@ use crate::model::time::date_text;
 use crate::model::{ObjectStatus, UtcMicros, Verdict};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Rows of one data file at most: more go into several, encoded side by side.
 const FILE_ROWS_MAX: usize = 128 * 1024;
@@ -61,9 +62,30 @@ pub struct Context<'c> {
     pub ledger: &'c Ledger,
     pub copies: &'c mut CopyFilter,
     pub facts: &'c mut FactFilter,
-    /// Where files are encoded.
+    /// Where files are encoded, and with what.
     pub pool: &'c rayon::ThreadPool,
+    pub presses: &'c Presses,
     pub now: UtcMicros,
+}
+
+/// Presses with the memory that the encoding of earlier files left them; no more
+/// of them than files are encoded side by side.
+#[derive(Default)]
+pub struct Presses(Mutex<Vec<Press>>);
+
+impl Presses {
+    fn lock(&self) -> MutexGuard<'_, Vec<Press>> {
+        // Whatever stands in it is fit to be used.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Press> {
+        self.lock().pop()
+    }
+
+    fn give(&self, press: Press) {
+        self.lock().push(press);
+    }
 }
 
 /// Decides and encodes a batch.
@@ -78,10 +100,12 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
         copies,
         facts,
         pool,
+        presses,
         now,
     } = context;
     let mut log_objects = Vec::with_capacity(logs.len());
-    let mut rows: Vec<Option<Row>> = Vec::new();
+    let accesses = logs.iter().map(|processed| processed.log.accesses.len());
+    let mut rows: Vec<Option<Row>> = Vec::with_capacity(accesses.sum());
     let first_row = copies.next_row();
     let mut batch_ledger = Ledger::default();
     let mut lake_batch = LakeBatch::default();
@@ -171,7 +195,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     report.sts_sessions = lake_batch.sts_sessions.len() as u64;
     report.ec2_instances = lake_batch.ec2_instances.len() as u64;
     report.fact_copies = learned as u64 - report.sts_sessions - report.ec2_instances;
-    lake_batch.access_files = encode(logs, &rows, decider, pool, now)?;
+    lake_batch.access_files = encode(logs, &rows, decider, (pool, presses), now)?;
     // What is unreadable still, since an earlier scan, is counted and shown each
     // time, but stands in the lake already.
     log_objects
@@ -213,7 +237,7 @@ fn encode(
     logs: &[Processed],
     rows: &[Row],
     decider: &Decider,
-    pool: &rayon::ThreadPool,
+    (pool, presses): (&rayon::ThreadPool, &Presses),
     now: UtcMicros,
 ) -> Result<Vec<EncodedFile>, LakeError> {
     let mut partitions: BTreeMap<(i32, Verdict), Partition> = BTreeMap::new();
@@ -249,6 +273,7 @@ fn encode(
         logs,
         sources: &sources,
         decider,
+        presses,
         now,
     };
     // The pool's threads stay: memory freed by threads that end with a batch
@@ -293,6 +318,7 @@ struct Encoder<'e> {
     logs: &'e [Processed],
     sources: &'e [RowSource],
     decider: &'e Decider,
+    presses: &'e Presses,
     now: UtcMicros,
 }
 
@@ -308,8 +334,14 @@ impl Encoder<'_> {
             encoder: self,
             rows: &shard.rows,
         };
-        let bytes = chunks::encode(&writer, &columns, &rows)
-            .map_err(|error| LakeError::encode("s3_access", error))?;
+        let error = |error| LakeError::encode("s3_access", error);
+        let lent = self.presses.take();
+        let mut press = match lent {
+            Some(press) => press,
+            None => Press::new().map_err(error)?,
+        };
+        let bytes = chunks::encode(&writer, &columns, &rows, &mut press).map_err(error)?;
+        self.presses.give(press);
         let (date, verdict) = (date_text(date), verdict.as_str());
         Ok(EncodedFile {
             bytes,

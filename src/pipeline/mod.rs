@@ -2,7 +2,8 @@
 //!
 //! [`source`] lists objects, [`route`] says what a name is, [`budget`] bounds what is in flight, [`process`]
 //! makes accesses of an object, [`decide`] asks identity and policy, [`batch`]
-//! makes rows of accesses, [`scan`] runs them all, [`report`] counts.
+//! makes rows of accesses, [`scan`] runs them all, [`report`] counts, [`used_logs`]
+//! saves memory from being asked for anew.
 
 pub mod batch;
 pub mod budget;
@@ -12,3 +13,4 @@ pub mod report;
 pub mod route;
 pub mod scan;
 pub mod source;
+mod used_logs;

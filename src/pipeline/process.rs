@@ -6,6 +6,7 @@ use super::budget::Reservation;
 use super::route::{Route, route};
 use super::source::SourceObject;
 use crate::model::{ObjectCounts, ObjectStatus, UtcMicros};
+use crate::trail::AccessLog;
 use crate::trail::inflate::{
     InflateError, InflateLimits, Inflated, Inflater, raw_bytes_promised, sha256,
 };
@@ -132,6 +133,11 @@ impl Default for Processor {
 }
 
 impl Processor {
+    /// Takes a log that nobody reads any more: see [`LogReader::reuse`].
+    pub fn reuse(&mut self, used: impl FnOnce() -> Option<AccessLog>) {
+        self.reader.reuse(used);
+    }
+
     /// Reads the object and says what became of it.
     pub fn process(
         &mut self,

@@ -12,12 +12,13 @@
 //! next scan sees in the lake which ones were committed. A scan killed at any
 //! instant is continued by running it again.
 
-use super::batch::{CommitTrigger, Context, Prepared, prepare};
+use super::batch::{CommitTrigger, Context, Prepared, Presses, prepare};
 use super::budget::{ByteBudget, Reservation};
 use super::decide::Decider;
 use super::process::{Processed, Processor, bytes_expected};
 use super::report::Report;
 use super::source::{LocalListing, SourceObject, SourceTotals};
+use super::used_logs::UsedLogs;
 use crate::identity::{IdentityIndex, IdentitySettings};
 use crate::lake::databricks::read_databricks;
 use crate::lake::delta::{CONFLICTS_MAX, CommitOutcome};
@@ -153,6 +154,8 @@ pub async fn scan(
             .num_threads(limits.threads.div_ceil(2))
             .build()
             .map_err(|error| LakeError::encode("s3_access", error))?,
+        presses: Presses::default(),
+        used: UsedLogs::default(),
         limits: limits.clone(),
         now,
         progress: progress.clone(),
@@ -168,7 +171,8 @@ pub async fn scan(
     let assigned = Arc::new(Mutex::new(assigned));
     for _ in 0..limits.threads {
         let (assigned, done, progress) = (assigned.clone(), done.clone(), progress.clone());
-        tokio::task::spawn_blocking(move || work(&assigned, &done, &*progress, now));
+        let used = committer.used.clone();
+        tokio::task::spawn_blocking(move || work(&assigned, &done, &used, &*progress, now));
     }
     // The workers hold the only senders now: the channel ends when they do.
     drop((done, assigned));
@@ -253,6 +257,7 @@ fn list(
 fn work(
     assigned: &Mutex<Receiver<Assigned>>,
     done: &mpsc::Sender<Gathered>,
+    used: &UsedLogs,
     progress: &dyn Progress,
     now: fn() -> UtcMicros,
 ) {
@@ -269,6 +274,7 @@ fn work(
                 reservation,
             }) => {
                 let bytes = object.bytes;
+                processor.reuse(|| used.take());
                 let processed = processor.process(seq, *object, reservation, now());
                 progress.object(bytes);
                 Gathered::Done(Box::new(processed))
@@ -309,8 +315,11 @@ struct Committer {
     newest_event: Option<UtcMicros>,
     report: Report,
     limits: ScanLimits,
-    /// Encodes the files of a commit.
+    /// Encode the files of a commit.
     pool: rayon::ThreadPool,
+    presses: Presses,
+    /// Where the logs of committed rows go.
+    used: UsedLogs,
     now: fn() -> UtcMicros,
     progress: Arc<dyn Progress>,
 }
@@ -358,9 +367,14 @@ impl Committer {
             tracing::debug!(?trigger, objects = batch.len(), bytes, "commit");
             let is_last = trigger == Some(CommitTrigger::Drained);
             if !batch.is_empty() {
-                self.commit(lake, std::mem::take(&mut batch), is_last)
-                    .await?;
+                self.commit(lake, &mut batch, is_last).await?;
                 bytes = 0;
+            }
+            for done in batch.drain(..) {
+                self.used.give(done.log.accesses);
+            }
+            if trigger == Some(CommitTrigger::Room) {
+                self.used.free();
             }
             since = Instant::now();
             if is_last {
@@ -383,12 +397,12 @@ impl Committer {
     async fn commit(
         &mut self,
         lake: &mut Lake,
-        mut batch: Vec<Processed>,
+        batch: &mut Vec<Processed>,
         is_last: bool,
     ) -> Result<(), LakeError> {
-        self.learn(&batch);
+        self.learn(batch);
         for _ in 0..CONFLICTS_MAX {
-            self.drop_known(&mut batch);
+            self.drop_known(batch);
             if batch.is_empty() {
                 return Ok(());
             }
@@ -397,7 +411,7 @@ impl Committer {
             let Prepared {
                 lake_batch,
                 mut report,
-            } = self.prepare(&batch, now)?;
+            } = self.prepare(batch, now)?;
             if lake_batch.is_empty() {
                 // Only what is unreadable still, as the lake says already.
                 self.report.add(report);
@@ -508,6 +522,7 @@ impl Committer {
             copies: &mut self.copies,
             facts: &mut self.facts,
             pool: &self.pool,
+            presses: &self.presses,
             now,
         };
         tokio::task::block_in_place(|| prepare(batch, context))

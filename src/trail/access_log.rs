@@ -11,19 +11,9 @@ use super::request::S3Request;
 use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, UtcMicros};
 use indexmap::IndexSet;
 
-/// A piece of the arena; `NONE` for an absent field.
-#[derive(Clone, Copy)]
-struct Span {
-    start: u32,
-    len: u32,
-}
-
-impl Span {
-    const NONE: Span = Span {
-        start: u32::MAX,
-        len: 0,
-    };
-}
+/// Texts that are a row's own. They lie in the arena one after another, so their
+/// lengths tell where each is; an absent one is empty.
+const TEXTS: usize = 8;
 
 /// What a principal, a client with its target, and a name take beside their
 /// texts: the values themselves and their places in the sets.
@@ -33,6 +23,7 @@ const NAME_BYTES: usize = size_of::<String>() + 64;
 
 /// A number for an absent name.
 const NO_NAME: u32 = u32::MAX;
+const NO_NAMES: [u32; 4] = [NO_NAME; 4];
 const NO_COUNT: i64 = i64::MIN;
 
 /// One access, ready to be kept. Everything is borrowed from the log object.
@@ -62,14 +53,9 @@ struct Row {
     event_time: UtcMicros,
     bytes_in: i64,
     bytes_out: i64,
-    event_id: Span,
-    error_message: Span,
-    object_key: Span,
-    list_prefix: Span,
-    version_id: Span,
-    copy_source: Span,
-    request_id: Span,
-    shared_event_id: Span,
+    /// Where its texts begin in the arena, and how long they are.
+    texts_at: u32,
+    text_lens: [u32; TEXTS],
     event_name: u32,
     error_code: u32,
     sse: u32,
@@ -143,14 +129,18 @@ impl AccessLog {
             .reserve_exact(size.text_bytes.saturating_sub(self.arena.len()));
     }
 
-    /// An empty log with room for as much as `like` held: objects of one trail
-    /// resemble each other, and growing step by step costs more than reading.
-    pub fn with_room_like(like: LogSize) -> AccessLog {
-        AccessLog {
-            rows: Vec::with_capacity(like.rows),
-            arena: String::with_capacity(like.text_bytes),
-            ..AccessLog::default()
-        }
+    /// Forgets every access, and keeps the room for others: memory that was used
+    /// before is at hand, fresh memory costs the system's time.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.arena.clear();
+        self.principals.clear();
+        self.clients.clear();
+        self.targets.clear();
+        self.names.clear();
+        self.names_before = NO_NAMES;
+        self.before.clear();
+        self.kept_once = 0;
     }
 
     pub fn size(&self) -> LogSize {
@@ -162,10 +152,10 @@ impl AccessLog {
 
     /// Gives back the room that was reserved and not used, where it is much.
     pub fn shrink(&mut self) {
-        if self.rows.capacity() > self.rows.len() / 4 * 5 + 64 {
+        if self.rows.capacity() > self.rows.len() / 2 * 3 + 64 {
             self.rows.shrink_to_fit();
         }
-        if self.arena.capacity() > self.arena.len() / 4 * 5 + 4096 {
+        if self.arena.capacity() > self.arena.len() / 2 * 3 + 4096 {
             self.arena.shrink_to_fit();
         }
     }
@@ -184,18 +174,22 @@ impl AccessLog {
         let request = &access.request;
         let groups = self.groups_kept();
         let (client, target) = self.client_and_target(access);
+        let (texts_at, text_lens) = self.keep([
+            Some(access.event_id),
+            access.error_message,
+            request.object_key,
+            request.list_prefix,
+            request.version_id,
+            request.copy_source,
+            access.request_id,
+            access.shared_event_id,
+        ]);
         let row = Row {
             event_time: access.event_time,
             bytes_in: request.bytes_in.unwrap_or(NO_COUNT),
             bytes_out: request.bytes_out.unwrap_or(NO_COUNT),
-            event_id: self.keep(Some(access.event_id)),
-            error_message: self.keep(access.error_message),
-            object_key: self.keep(request.object_key),
-            list_prefix: self.keep(request.list_prefix),
-            version_id: self.keep(request.version_id),
-            copy_source: self.keep(request.copy_source),
-            request_id: self.keep(access.request_id),
-            shared_event_id: self.keep(access.shared_event_id),
+            texts_at,
+            text_lens,
             event_name: self.name(0, access.event_name),
             error_code: self.name(1, access.error_code),
             sse: self.name(2, request.sse),
@@ -256,17 +250,16 @@ impl AccessLog {
         self.clients.len() + self.targets.len()
     }
 
-    fn keep(&mut self, text: Option<&str>) -> Span {
-        let Some(text) = text else {
-            return Span::NONE;
-        };
-        // A log object is capped far below 4 GiB, so both fit.
-        let (Ok(start), Ok(len)) = (u32::try_from(self.arena.len()), u32::try_from(text.len()))
-        else {
-            return Span::NONE;
-        };
-        self.arena.push_str(text);
-        Span { start, len }
+    fn keep(&mut self, texts: [Option<&str>; TEXTS]) -> (u32, [u32; TEXTS]) {
+        // A log object is capped far below 4 GiB, so all fit.
+        let number = |bytes: usize| u32::try_from(bytes).unwrap_or_default();
+        let start = number(self.arena.len());
+        let lens = texts.map(|text| {
+            let text = text.unwrap_or_default();
+            self.arena.push_str(text);
+            number(text.len())
+        });
+        (start, lens)
     }
 
     /// The number of a name; `field` tells what the name is of, because the name
@@ -288,12 +281,27 @@ impl AccessLog {
         number
     }
 
-    fn text(&self, span: Span) -> Option<&str> {
-        if span.start == u32::MAX {
+    fn texts(&self, row: &Row) -> [Option<&str>; TEXTS] {
+        let mut at = row.texts_at as usize;
+        row.text_lens.map(|len| {
+            if len == 0 {
+                return None;
+            }
+            let start = at;
+            at += len as usize;
+            self.arena.get(start..at)
+        })
+    }
+
+    fn shared_event_id(&self, row: &Row) -> Option<&str> {
+        let [before @ .., len] = row.text_lens;
+        if len == 0 {
             return None;
         }
-        let start = span.start as usize;
-        self.arena.get(start..start + span.len as usize)
+        let start = before
+            .iter()
+            .fold(row.texts_at as usize, |at, len| at + *len as usize);
+        self.arena.get(start..start + len as usize)
     }
 
     fn named(&self, name: u32) -> Option<&str> {
@@ -305,25 +313,35 @@ impl AccessLog {
         let row = self.rows.get(index)?;
         let target = self.targets.get_index(row.target as usize)?;
         let count = |n: i64| (n != NO_COUNT).then_some(n);
+        let [
+            event_id,
+            error_message,
+            object_key,
+            list_prefix,
+            version_id,
+            copy_source,
+            request_id,
+            shared_event_id,
+        ] = self.texts(row);
         Some(AccessEvent {
-            event_id: self.text(row.event_id).unwrap_or_default(),
+            event_id: event_id.unwrap_or_default(),
             event_time: row.event_time,
             event_name: self.named(row.event_name).unwrap_or_default(),
             operation: row.operation,
             outcome: row.outcome,
             error_code: self.named(row.error_code),
-            error_message: self.text(row.error_message),
-            object_key: self.text(row.object_key),
-            list_prefix: self.text(row.list_prefix),
-            version_id: self.text(row.version_id),
-            copy_source: self.text(row.copy_source),
+            error_message,
+            object_key,
+            list_prefix,
+            version_id,
+            copy_source,
             bytes_in: count(row.bytes_in),
             bytes_out: count(row.bytes_out),
             sse: self.named(row.sse),
             kms_key_arn: self.named(row.kms_key_arn),
             presigned: row.presigned,
-            request_id: self.text(row.request_id),
-            shared_event_id: self.text(row.shared_event_id),
+            request_id,
+            shared_event_id,
             content_id: row
                 .by_content
                 .then(|| content_of_key(row.copy_key, target.aws_account_id.as_deref())),
@@ -339,7 +357,7 @@ impl AccessLog {
         let principal = self.principals.get_index(row.principal as usize)?;
         Some(CopyId {
             key: row.copy_key,
-            shared_event_id: self.text(row.shared_event_id),
+            shared_event_id: self.shared_event_id(row),
             event_name: self.named(row.event_name).unwrap_or_default(),
             account_id: self
                 .targets

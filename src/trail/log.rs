@@ -135,6 +135,8 @@ pub struct LogReader {
     tapes: Tapes,
     /// How much the last log held.
     last: LogSize,
+    /// A log that nobody reads any more, to be filled anew.
+    used: Option<AccessLog>,
     records_by_shape: u64,
 }
 
@@ -158,6 +160,7 @@ impl LogReader {
                 record: Vec::with_capacity(RECORD_CAPACITY + INPUT_PADDING),
             },
             last: LogSize::default(),
+            used: None,
             records_by_shape: 0,
         }
     }
@@ -176,7 +179,7 @@ impl LogReader {
         let mut log = ParsedLog::default();
         let arrays = each_records_array(raw, |first| {
             log = ParsedLog {
-                accesses: AccessLog::with_room_like(self.last.at_most(raw.len())),
+                accesses: self.empty_log(raw.len()),
                 ..ParsedLog::default()
             };
             self.read_records(raw, text, first, origin, &mut log)
@@ -190,6 +193,23 @@ impl LogReader {
             }
             Err(unrecognised) => Content::Unrecognised(unrecognised),
         }
+    }
+
+    /// Takes a log that nobody reads any more, if it has none: the next one gets
+    /// its room.
+    pub fn reuse(&mut self, used: impl FnOnce() -> Option<AccessLog>) {
+        if self.used.is_none() {
+            self.used = used();
+        }
+    }
+
+    /// An empty log with room for as much as the last one held: objects of one
+    /// trail resemble each other, and growing step by step costs more than reading.
+    fn empty_log(&mut self, raw_bytes: usize) -> AccessLog {
+        let mut log = self.used.take().unwrap_or_default();
+        log.clear();
+        log.make_room(self.last.at_most(raw_bytes));
+        log
     }
 
     /// Reads the items of an array; returns the place after it.

@@ -25,7 +25,7 @@ mod values;
 use super::columns::{Column, Part};
 use super::data_file::FileWriter;
 use index::{Index, Shared};
-use pages::Press;
+pub use pages::Press;
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -73,19 +73,21 @@ pub fn encode<R>(
     writer: &FileWriter,
     columns: &[Column<R>],
     rows: &impl SharedRows<R>,
+    press: &mut Press,
 ) -> Result<Vec<u8>> {
     let schema = ArrowSchemaConverter::new().convert(writer.schema())?;
     let mut properties = writer.properties().clone();
     add_encoded_arrow_schema_to_metadata(writer.schema(), &mut properties);
-    let mut file =
-        SerializedFileWriter::new(Vec::new(), schema.root_schema_ptr(), Arc::new(properties))?;
+    let mut encoder = Encoder::of(columns, writer.properties(), rows, press);
+    encoder.take_own(rows, press)?;
+    encoder.take_shared(rows)?;
+    // What the rows' own columns take is known, and is most of the file.
+    let bytes = encoder.own_bytes() / 2 * 3;
+    let file = Vec::with_capacity(bytes);
+    let mut file = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::new(properties))?;
     if rows.count() > 0 {
-        let mut press = Press::new()?;
-        let mut encoder = Encoder::of(columns, writer.properties(), rows);
-        encoder.take_own(rows, &mut press)?;
-        encoder.take_shared(rows)?;
         let mut group = file.next_row_group()?;
-        encoder.write(schema.columns(), &mut group, &mut press)?;
+        encoder.write(schema.columns(), &mut group, press)?;
         group.close()?;
     }
     file.into_inner()
@@ -108,6 +110,7 @@ impl<'c, R> Encoder<'c, R> {
         columns: &'c [Column<R>],
         properties: &WriterProperties,
         rows: &impl SharedRows<R>,
+        press: &mut Press,
     ) -> Encoder<'c, R> {
         let index = Index::of(rows);
         let (mut shared, mut encodings) = (BTreeMap::new(), Vec::with_capacity(columns.len()));
@@ -116,7 +119,7 @@ impl<'c, R> Encoder<'c, R> {
             let repeats = properties.dictionary_enabled(&path);
             let ranged = properties.statistics_enabled(&path) != EnabledStatistics::None;
             let own = (column.part == Part::Row)
-                .then(|| RowColumn::new(column, repeats, ranged))
+                .then(|| RowColumn::new(column, repeats, ranged, press))
                 .flatten();
             encodings.push(match own {
                 Some(own) => Encoding::Own(Box::new(own)),
@@ -152,6 +155,15 @@ impl<'c, R> Encoder<'c, R> {
                 }
             }
         }
+    }
+
+    /// Bytes of the pages made so far.
+    fn own_bytes(&self) -> usize {
+        let own = self.columns.iter().map(|column| match column {
+            Encoding::Own(column) => column.bytes(),
+            Encoding::OfPart(_) => 0,
+        });
+        own.sum()
     }
 
     /// Takes the values of the parts.

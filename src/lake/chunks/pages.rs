@@ -29,8 +29,12 @@ const COMPRESSED_FROM: usize = 96;
 pub struct Press {
     zstd: zstd::bulk::Compressor<'static>,
     out: Vec<u8>,
-    room: Vec<u8>,
+    rooms: Vec<Vec<u8>>,
+    numbers: Vec<Vec<u32>>,
 }
+
+/// Bytes of a room above which it is not kept: that of one giant value.
+const ROOM_BYTES_MAX: usize = 8 * PAGE_BYTES;
 
 impl Press {
     /// # Errors
@@ -41,18 +45,33 @@ impl Press {
         Ok(Press {
             zstd,
             out: Vec::new(),
-            room: Vec::new(),
+            rooms: Vec::new(),
+            numbers: Vec::new(),
         })
     }
 
-    /// Empty room for a page, to be given back.
+    /// Empty room for bytes, to be given back.
     pub fn room(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.room)
+        self.rooms.pop().unwrap_or_default()
     }
 
     pub fn give_back(&mut self, mut room: Vec<u8>) {
-        room.clear();
-        self.room = room;
+        if room.capacity() > 0 && room.capacity() <= ROOM_BYTES_MAX {
+            room.clear();
+            self.rooms.push(room);
+        }
+    }
+
+    /// Empty room for numbers, to be given back.
+    pub fn numbers(&mut self) -> Vec<u32> {
+        self.numbers.pop().unwrap_or_default()
+    }
+
+    pub fn give_back_numbers(&mut self, mut numbers: Vec<u32>) {
+        if numbers.capacity() > 0 && numbers.capacity() <= ROOM_BYTES_MAX {
+            numbers.clear();
+            self.numbers.push(numbers);
+        }
     }
 
     fn press(&mut self, raw: &[u8]) -> Result<Bytes> {
@@ -90,6 +109,11 @@ impl Body {
             raw_len: raw.len(),
             pressed,
         })
+    }
+
+    /// Bytes as they are by now.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     fn into_pressed(self, press: &mut Press) -> Result<Body> {
@@ -151,7 +175,7 @@ impl Chunk {
             Compression::UNCOMPRESSED => Ok(body),
             _ => body.into_pressed(press),
         };
-        let mut sink = TrackedWrite::new(Vec::with_capacity(raw / 4));
+        let mut sink = TrackedWrite::new(press.room());
         let mut writer = SerializedPageWriter::new(&mut sink);
         let mut sizes = Sizes::default();
         let mut offsets = OffsetIndexBuilder::new();
@@ -209,7 +233,9 @@ impl Chunk {
             column_index: None,
             offset_index: Some(offsets.build()),
         };
-        group.append_column(&bytes, closed)
+        group.append_column(&bytes, closed)?;
+        press.give_back(Vec::from(bytes));
+        Ok(())
     }
 }
 

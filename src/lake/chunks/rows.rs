@@ -1,8 +1,8 @@
 //! Columns whose values are the rows' own: they are encoded as they come and
 //! compressed page by page, so that little is held.
 //!
-//! A column gets a dictionary only if its first page shows that values repeat,
-//! and only as long as that stays small.
+//! A column gets a dictionary only if its first values and its first page show that
+//! they repeat, and only as long as that stays small.
 
 use super::dictionary::Dictionary;
 use super::hybrid::{encode, run, width_of};
@@ -18,6 +18,10 @@ use parquet::file::statistics::Statistics;
 /// the library.
 const DICTIONARY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Values after which a dictionary is dropped where next to none of them was met
+/// before; a whole page of such would be learned for nothing.
+const TRIAL_VALUES: usize = 2048;
+
 /// A column of the rows' own values, and its pages so far.
 pub struct RowColumn<'c, R> {
     column: &'c Column<R>,
@@ -28,11 +32,21 @@ pub struct RowColumn<'c, R> {
     dictionary: Option<Dictionary>,
     /// Whether values of the page at hand go into the dictionary.
     numbering: bool,
-    /// Whether it is known that the dictionary is worth it.
-    tried: bool,
+    /// How far it is known that the dictionary is worth it.
+    trial: Trial,
     defined: Defined,
     pages: Vec<DataPage>,
     least_and_greatest: Option<LeastAndGreatest>,
+}
+
+/// What is known of a dictionary's worth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    Begun,
+    /// The first values did not speak against it.
+    Passed,
+    /// It is kept, after a whole page.
+    Over,
 }
 
 /// Which rows of a page have a value, as stretches of equal answers.
@@ -95,7 +109,12 @@ impl<'c, R> RowColumn<'c, R> {
     /// `None` for a column of lists or bits, which are written by their parts
     /// only. `repeats` says that a dictionary is worth a try; `ranged` that the
     /// least and the greatest value are to be stored.
-    pub fn new(column: &'c Column<R>, repeats: bool, ranged: bool) -> Option<RowColumn<'c, R>> {
+    pub fn new(
+        column: &'c Column<R>,
+        repeats: bool,
+        ranged: bool,
+        press: &mut Press,
+    ) -> Option<RowColumn<'c, R>> {
         if matches!(
             column.values,
             Values::Texts(_) | Values::Structs(..) | Values::Bool(_)
@@ -107,12 +126,15 @@ impl<'c, R> RowColumn<'c, R> {
         Some(RowColumn {
             column,
             physical,
-            plain: Vec::new(),
-            numbers: Vec::new(),
+            plain: press.room(),
+            numbers: press.numbers(),
             dictionary: repeats.then(|| Dictionary::new(physical)),
             numbering: repeats,
-            tried: false,
-            defined: Defined::default(),
+            trial: Trial::Begun,
+            defined: Defined {
+                levels: press.numbers(),
+                ..Defined::default()
+            },
             pages: Vec::new(),
             least_and_greatest: ranged.then(LeastAndGreatest::default),
         })
@@ -135,6 +157,10 @@ impl<'c, R> RowColumn<'c, R> {
                     _ => None,
                 });
             }
+        }
+        if self.numbering && self.trial == Trial::Begun && self.numbers.len() >= TRIAL_VALUES {
+            self.trial = Trial::Passed;
+            self.drop_dictionary_if_above(95);
         }
         let dictionary_bytes = self.dictionary.as_ref().map_or(0, |d| d.plain().len());
         let full = self.defined.rows >= PAGE_ROWS
@@ -161,9 +187,9 @@ impl<'c, R> RowColumn<'c, R> {
         if rows == 0 {
             return Ok(());
         }
-        if self.numbering && !self.tried && !self.numbers.is_empty() {
-            self.tried = true;
-            self.drop_useless_dictionary();
+        if self.numbering && self.trial != Trial::Over && !self.numbers.is_empty() {
+            self.trial = Trial::Over;
+            self.drop_dictionary_if_above(50);
         }
         let dictionary = self.dictionary.as_ref().filter(|_| self.numbering);
         let dictionary = dictionary.filter(|dictionary| !dictionary.is_empty());
@@ -193,13 +219,13 @@ impl<'c, R> RowColumn<'c, R> {
         Ok(())
     }
 
-    /// Writes the values of the first page that has some as they are, if they
-    /// hardly repeat.
-    fn drop_useless_dictionary(&mut self) {
+    /// Writes the values so far, of the first page that has some, as they are, if
+    /// at least that many in a hundred are distinct.
+    fn drop_dictionary_if_above(&mut self, percent: usize) {
         let Some(dictionary) = &self.dictionary else {
             return;
         };
-        if dictionary.len() * 2 < self.numbers.len() {
+        if dictionary.len() * 100 < self.numbers.len() * percent {
             return;
         }
         for number in &self.numbers {
@@ -208,6 +234,11 @@ impl<'c, R> RowColumn<'c, R> {
         }
         self.dictionary = None;
         self.numbering = false;
+    }
+
+    /// Bytes of the pages made so far, and of the values of the next.
+    pub fn bytes(&self) -> usize {
+        self.pages.iter().map(|page| page.body.len()).sum::<usize>() + self.plain.len()
     }
 
     /// The column's chunk, its last page included.
@@ -220,6 +251,9 @@ impl<'c, R> RowColumn<'c, R> {
             }),
             _ => None,
         };
+        press.give_back(self.plain);
+        press.give_back_numbers(self.numbers);
+        press.give_back_numbers(self.defined.levels);
         Ok(Chunk {
             dictionary,
             pages: self.pages,

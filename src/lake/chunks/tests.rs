@@ -53,7 +53,10 @@ fn read(bytes: Vec<u8>) -> (ParquetMetaData, RecordBatch) {
 #[track_caller]
 fn check<R: Clone>(columns: &[Column<R>], given: &Given<R>, unrepeated: &[&str], ranged: &[&str]) {
     let writer = FileWriter::new(schema(columns), unrepeated, ranged);
-    let fast = encode(&writer, columns, given).unwrap();
+    let mut press = Press::new().unwrap();
+    // Twice, so that all room was used before.
+    encode(&writer, columns, given, &mut press).unwrap();
+    let fast = encode(&writer, columns, given, &mut press).unwrap();
     let mut rest = given.rows.iter().cloned();
     let (slow, _) = writer
         .encode(columns, |block, most| {
