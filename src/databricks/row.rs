@@ -70,19 +70,6 @@ impl<'a> Row<'a> {
         self.bad_values.take()
     }
 
-    /// Whether the file has the column; unknown for JSON, which may leave out
-    /// what is NULL.
-    pub fn has_column(&self, name: &str) -> Option<bool> {
-        match &self.cells {
-            Cells::Json(_) => None,
-            Cells::Arrow { arrays, .. } => Some(
-                self.place(name)
-                    .and_then(|place| arrays.get(place))
-                    .is_some_and(Option::is_some),
-            ),
-        }
-    }
-
     fn place(&self, name: &str) -> Option<usize> {
         let place = self.columns.iter().position(|column| *column == name);
         debug_assert!(

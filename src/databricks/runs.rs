@@ -79,7 +79,9 @@ fn take_task_run(row: &Row<'_>, gathered: &mut Gathered) -> Result<Option<UtcMic
 
 fn push<R: crate::model::databricks_join::Fact>(slices: &mut Slices<R>, run: R, row: &Row<'_>) {
     let has_result = row.text("result_state").is_some();
-    slices.results_known |= has_result || row.has_column("result_state") == Some(true);
+    // By values alone, so that every format of an export tells the same: JSON may
+    // leave out a column that is NULL throughout.
+    slices.results_known |= has_result;
     slices.push(run, has_result);
 }
 
