@@ -200,10 +200,9 @@ fn text(record: &Value, pointer: &str) -> Option<String> {
 /// wraps its value into a list of one.
 fn param(record: &Value, name: &str) -> Option<String> {
     let params = record.get("requestParameters")?.as_object()?;
-    let value = params.get(name).or_else(|| {
-        let same = |(key, _): &(&String, &Value)| key.eq_ignore_ascii_case(name);
-        params.iter().find(same).map(|(_, value)| value)
-    })?;
+    // Spellings of one name are one member, and the last counts.
+    let same = |(key, _): &(&String, &Value)| key.eq_ignore_ascii_case(name);
+    let (_, value) = params.iter().filter(same).last()?;
     let value = match value.as_array().map(Vec::as_slice) {
         Some([one]) => one,
         _ => value,
