@@ -176,7 +176,6 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
             .extend(instances.filter(|i| facts.is_new_instance(i)).cloned());
         log_objects.push(object);
     }
-    drop(deciding);
     let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let mut report = Report::default();
     for object in &log_objects {

@@ -285,7 +285,8 @@ impl World {
         let [bytes_in, bytes_out] = own.bytes;
         DecidedAccess {
             access: AccessEvent {
-                content_id: (own.source_index % 3 == 0).then_some([own.source_index as u8; 16]),
+                content_id: (own.source_index.is_multiple_of(3))
+                    .then_some([own.source_index as u8; 16]),
                 event_id: event_id.unwrap(),
                 event_time: UtcMicros(own.event_time),
                 event_name: &decided.event_name,
