@@ -24,21 +24,21 @@
 //! # Where the time goes
 //!
 //! <!-- FIGURES: from a run of this bench; replace all of them together. -->
-//! 2026-11-24, 2 shared cores of an AMD EPYC (family 26), 1024 MB; floor 1.11 CPU
-//! s (1,000 MB/s), scan 3.9 x the floor on two cores, 3.7 x on one.
+//! 2026-11-24, 2 shared cores of an AMD EPYC (family 26), 1024 MB; floor 1.24 CPU
+//! s (892 MB/s), scan 2.37 x the floor on two cores, 2.39 x on one.
 //!
 //! | stage, one thread             | share | x floor |
 //! |-------------------------------|------:|--------:|
-//! | process one object            |  58 % |    2.07 |
-//! | - read stored bytes           |   1 % |    0.05 |
-//! | - inflate                     |  13 % |    0.46 |
-//! | - sha256                      |  14 % |    0.51 |
-//! | - records: tape, route, keep  |  32 % |    1.13 |
-//! | learn identities              |   1 % |    0.04 |
-//! | prepare a batch               |  37 % |    1.32 |
-//! | - decide: attribute, judge    |   6 % |    0.20 |
-//! | - copies, rows, Parquet       |  31 % |    1.12 |
-//! | write and commit              |   5 % |    0.16 |
+//! | process one object            |  60 % |    1.39 |
+//! | - read stored bytes           |   1 % |    0.03 |
+//! | - inflate                     |  18 % |    0.43 |
+//! | - sha256                      |  19 % |    0.45 |
+//! | - records: tape, route, keep  |  23 % |    0.54 |
+//! | learn identities              |   2 % |    0.03 |
+//! | prepare a batch               |  33 % |    0.77 |
+//! | - decide: attribute, judge    |   8 % |    0.19 |
+//! | - copies, rows, Parquet       |  25 % |    0.58 |
+//! | write and commit              |   6 % |    0.13 |
 //! <!-- END OF FIGURES -->
 #![allow(
     clippy::unwrap_used,

@@ -50,12 +50,12 @@ pub struct ScanLimits {
 impl ScanLimits {
     /// Defaults for that many cores.
     ///
-    /// 64 MiB in flight, a third of it a commit: with the buffers of two
+    /// 64 MiB in flight, nearly half of it a commit: with the buffers of two
     /// workers and the encoder a scan stays below 400 MB.
     pub fn for_cores(threads: usize) -> ScanLimits {
         ScanLimits {
             in_flight_bytes_max: 64 * 1024 * 1024,
-            commit_bytes: 20 * 1024 * 1024,
+            commit_bytes: 28 * 1024 * 1024,
             commit_objects: 20_000,
             commit_interval: Duration::from_secs(60),
             threads: threads.max(1),

@@ -10,7 +10,7 @@ use crate::trail::AccessLog;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of all logs kept: those of one commit.
-const BYTES_MAX: usize = 20 * 1024 * 1024;
+const BYTES_MAX: usize = 28 * 1024 * 1024;
 
 /// Bytes of a log above which it is not kept.
 const LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -97,11 +97,11 @@ mod tests {
         let used = UsedLogs::default();
         used.give(log_of(100_000));
         assert!(used.take().is_none());
-        for _ in 0..40 {
+        for _ in 0..60 {
             used.give(log_of(5_000));
         }
         let kept = used.lock().logs.len();
-        assert!((1..40).contains(&kept), "{kept}");
+        assert!((1..60).contains(&kept), "{kept}");
         used.free();
         assert!(used.take().is_none());
     }
