@@ -202,7 +202,7 @@ fn param(record: &Value, name: &str) -> Option<String> {
     let params = record.get("requestParameters")?.as_object()?;
     // Spellings of one name are one member, and the last counts.
     let same = |(key, _): &(&String, &Value)| key.eq_ignore_ascii_case(name);
-    let (_, value) = params.iter().filter(same).last()?;
+    let (_, value) = params.iter().rfind(same)?;
     let value = match value.as_array().map(Vec::as_slice) {
         Some([one]) => one,
         _ => value,
