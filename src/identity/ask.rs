@@ -30,7 +30,9 @@ impl<'a> Ask<'a> {
     pub fn place(&mut self) -> Place {
         let index = self.index;
         let access = self.access;
-        *self.place.get_or_insert_with(|| index.place_of(access))
+        *self
+            .place
+            .get_or_insert_with(|| index.place_of(&access.asked()))
     }
 
     /// Whether a source has passed the access by `window` seconds.

@@ -8,7 +8,7 @@ use super::sessions::Sessions;
 use super::settings::{IdentitySettings, Known};
 use super::watermarks::FactSource;
 use crate::model::{
-    AccessEvent, DatabricksFacts, Ec2Instance, ExternalLocation, Principal, StsSession, UtcMicros,
+    Asked, DatabricksFacts, Ec2Instance, ExternalLocation, Principal, StsSession, UtcMicros,
 };
 use std::sync::Arc;
 
@@ -109,8 +109,8 @@ impl IdentityIndex {
 
     /// Tells what the object key and the operation of an access decide of its
     /// attribution. Costs a fraction of a microsecond.
-    pub fn place_of(&self, access: &AccessEvent<'_>) -> Place {
-        self.databricks.places.of(access, &self.databricks.names)
+    pub fn place_of(&self, asked: &Asked<'_>) -> Place {
+        self.databricks.places.of(asked, &self.databricks.names)
     }
 
     /// Returns the index without sessions that expired, and instances that

@@ -6,7 +6,7 @@
 
 use super::names::{Name, Names};
 use super::root_bucket::workspace_of_key;
-use crate::model::{AccessEvent, Operation, Outcome};
+use crate::model::{Asked, Operation, Outcome};
 use hashbrown::HashSet;
 
 /// Returns a location without scheme and outer slashes; `None` for another scheme
@@ -74,8 +74,8 @@ pub(super) enum Direction {
 }
 
 impl Direction {
-    fn of(access: &AccessEvent<'_>) -> Direction {
-        match (access.operation, access.outcome) {
+    fn of(asked: &Asked<'_>) -> Direction {
+        match (asked.operation, asked.outcome) {
             (Operation::Read | Operation::List, _) => Direction::Read,
             (Operation::Write | Operation::Delete, Outcome::Ok) => Direction::Write,
             _ => Direction::Other,
@@ -108,24 +108,24 @@ impl Places {
     }
 
     /// Tells the place of an access.
-    pub fn of(&self, access: &AccessEvent<'_>, names: &Names) -> Place {
+    pub fn of(&self, asked: &Asked<'_>, names: &Names) -> Place {
         let mut place = Place {
             location: Name::NONE,
             uuid: Name::NONE,
-            direction: Direction::of(access),
+            direction: Direction::of(asked),
             is_bucket: false,
             workspace: None,
         };
-        let key = access.object_key.or(access.list_prefix);
+        let key = asked.object_key.or(asked.list_prefix);
         let Some(key) = key.filter(|key| !key.is_empty()) else {
             place.is_bucket = true;
             return place;
         };
-        if let Some(workspace) = access.object_key.and_then(workspace_of_key) {
+        if let Some(workspace) = asked.object_key.and_then(workspace_of_key) {
             let digits = u8::try_from(workspace.len()).unwrap_or(u8::MAX);
             place.workspace = workspace.parse().ok().map(|id| (id, digits));
         }
-        let Some(bucket) = access.target.bucket.as_deref() else {
+        let Some(bucket) = asked.bucket else {
             return place;
         };
         if !self.ids.is_empty() {

@@ -307,6 +307,29 @@ pub struct AccessEvent<'a> {
     pub target: &'a Target,
 }
 
+/// What an access asked for, and how AWS answered: less than the whole, for
+/// decisions that look at nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub operation: Operation,
+    pub outcome: Outcome,
+    pub bucket: Option<&'a str>,
+    pub object_key: Option<&'a str>,
+    pub list_prefix: Option<&'a str>,
+}
+
+impl<'a> AccessEvent<'a> {
+    pub fn asked(&self) -> Asked<'a> {
+        Asked {
+            operation: self.operation,
+            outcome: self.outcome,
+            bucket: self.target.bucket.as_deref(),
+            object_key: self.object_key,
+            list_prefix: self.list_prefix,
+        }
+    }
+}
+
 /// What an S3 event does to data, by event name (facts-identity 3.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {

@@ -15,7 +15,7 @@ pub mod time;
 pub mod verdict;
 
 pub use access::{
-    AccessEvent, Client, Credential, Operation, Outcome, Principal, Target, Tls, TlsVersion,
+    AccessEvent, Asked, Client, Credential, Operation, Outcome, Principal, Target, Tls, TlsVersion,
 };
 pub use attribution::{
     AccessPath, Attribution, Confidence, Method, PrincipalKind, UnattributedReason,

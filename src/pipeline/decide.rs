@@ -95,6 +95,33 @@ pub struct Decider {
     judgements: FastMap<Vec<u8>, (u32, Arc<Judgement>)>,
     /// What it sees of the access at hand; kept for its memory.
     visible: Vec<u8>,
+    /// Attributions of the batch at hand.
+    who: FastMap<WhoKey, Known>,
+    /// Decisions of the log at hand, and those of one place.
+    of_log: FastMap<LogKey, OfLog>,
+    of_place: FastMap<(LogKey, Place), Lasting>,
+}
+
+/// A decision, and the times it holds for.
+#[derive(Clone, Copy)]
+struct Lasting {
+    span: TimeSpan,
+    decision: u32,
+}
+
+/// What is known of the accesses of a log with one key.
+#[derive(Clone, Copy)]
+enum OfLog {
+    Anywhere(Lasting),
+    /// Their decisions depend on the place, too.
+    ByPlace,
+}
+
+/// What a decision of one access holds for.
+struct Reach {
+    span: TimeSpan,
+    /// `None`: wherever the object lies.
+    place: Option<Place>,
 }
 
 /// What tells the accesses of one log apart for a decision, beside their times:
@@ -153,6 +180,15 @@ fn number<T: Hash + Eq + Clone>(set: &mut FastSet<T>, value: &T) -> u32 {
     u32::try_from(index).unwrap_or(NONE)
 }
 
+/// Most attributions of new sessions are new: one is shared only once it is kept.
+fn number_of_attribution(set: &mut FastSet<Arc<Attribution>>, attribution: Attribution) -> u32 {
+    let index = match set.get_index_of(&attribution) {
+        Some(index) => index,
+        None => set.insert_full(Arc::new(attribution)).0,
+    };
+    u32::try_from(index).unwrap_or(NONE)
+}
+
 fn pick(numbers: &[u32], local: u32) -> u32 {
     numbers.get(local as usize).copied().unwrap_or(NONE)
 }
@@ -161,36 +197,41 @@ fn pick(numbers: &[u32], local: u32) -> u32 {
 pub struct BatchDecider<'d> {
     decider: &'d mut Decider,
     index: &'d IdentityIndex,
-    who: FastMap<WhoKey, Known>,
-    /// Decisions of the log at hand; kept for its memory.
-    of_log: FastMap<LogKey, (TimeSpan, u32)>,
 }
 
 /// The attributions made of accesses alike, each with the times it holds for: those
 /// that hold wherever the object lies, and those of one place.
 #[derive(Default)]
 struct Known {
+    /// The first that was made holds for most of the batch.
+    first: Option<(TimeSpan, u32)>,
     anywhere: Vec<(TimeSpan, u32)>,
     by_place: FastMap<Place, Vec<(TimeSpan, u32)>>,
 }
 
 impl Known {
-    /// Finds one that holds, and over which times it does wherever the object lies;
-    /// the place is looked up only if it matters.
-    fn find(
-        &self,
-        at: UtcMicros,
-        place: impl FnOnce() -> Place,
-    ) -> Option<(u32, Option<TimeSpan>)> {
+    /// Finds one that holds, and for what it does; the place is looked up only if it
+    /// matters.
+    fn find(&self, at: UtcMicros, place: impl FnOnce() -> Place) -> Option<(u32, Reach)> {
         let holds = |(span, _): &&(TimeSpan, u32)| span.contains(at);
-        if let Some((span, number)) = self.anywhere.iter().find(holds) {
-            return Some((*number, Some(*span)));
+        let mut anywhere = self.first.iter().chain(&self.anywhere);
+        if let Some((span, number)) = anywhere.find(holds) {
+            let reach = Reach {
+                span: *span,
+                place: None,
+            };
+            return Some((*number, reach));
         }
         if self.by_place.is_empty() {
             return None;
         }
-        let (_, number) = self.by_place.get(&place())?.iter().find(holds)?;
-        Some((*number, None))
+        let place = place();
+        let (span, number) = self.by_place.get(&place)?.iter().find(holds)?;
+        let reach = Reach {
+            span: *span,
+            place: Some(place),
+        };
+        Some((*number, reach))
     }
 }
 
@@ -209,6 +250,9 @@ impl Decider {
             decisions: Vec::new(),
             judgements: FastMap::default(),
             visible: Vec::new(),
+            who: FastMap::default(),
+            of_log: FastMap::default(),
+            of_place: FastMap::default(),
         }
     }
 
@@ -238,11 +282,11 @@ impl Decider {
         if distinct > DISTINCT_MAX {
             *self = Decider::new(self.policy.clone());
         }
+        // What another index said holds no longer; the room is used again.
+        self.who.clear();
         BatchDecider {
             decider: self,
             index,
-            who: FastMap::default(),
-            of_log: FastMap::default(),
         }
     }
 }
@@ -252,7 +296,8 @@ impl BatchDecider<'_> {
     /// and the number of its decision.
     pub fn decide(&mut self, log: &AccessLog, mut show: impl FnMut(usize, u32)) {
         let numbers = Numbers::of(log, self.decider);
-        self.of_log.clear();
+        self.decider.of_log.clear();
+        self.decider.of_place.clear();
         for place in 0..log.len() {
             let (Some(groups), Some(at), Some((presigned, outcome))) =
                 (log.groups(place), log.event_time(place), log.how(place))
@@ -265,18 +310,40 @@ impl BatchDecider<'_> {
                 outcome,
                 dataset: self.dataset(log, place, groups, &numbers),
             };
-            if let Some((span, decision)) = self.of_log.get(&key)
-                && span.contains(at)
-            {
-                show(place, *decision);
+            if let Some(decision) = self.known(log, place, key, at) {
+                show(place, decision);
             } else if let Some(access) = log.get(place) {
-                let (decision, span) = self.decide_one(&access, key, &numbers);
-                if let Some(span) = span {
-                    self.of_log.insert(key, (span, decision));
+                let (decision, reach) = self.decide_one(&access, key, &numbers);
+                if let Some(reach) = reach {
+                    self.note(key, decision, reach);
                 }
                 show(place, decision);
             }
         }
+    }
+
+    /// The decision of an earlier access of the log, if it holds for this one.
+    fn known(&self, log: &AccessLog, place: usize, key: LogKey, at: UtcMicros) -> Option<u32> {
+        let lasting = match self.decider.of_log.get(&key)? {
+            OfLog::Anywhere(lasting) => lasting,
+            OfLog::ByPlace => {
+                let lies_at = self.index.place_of(&log.asked(place)?);
+                self.decider.of_place.get(&(key, lies_at))?
+            }
+        };
+        lasting.span.contains(at).then_some(lasting.decision)
+    }
+
+    fn note(&mut self, key: LogKey, decision: u32, Reach { span, place }: Reach) {
+        let lasting = Lasting { span, decision };
+        let of_log = match place {
+            None => OfLog::Anywhere(lasting),
+            Some(place) => {
+                self.decider.of_place.insert((key, place), lasting);
+                OfLog::ByPlace
+            }
+        };
+        self.decider.of_log.insert(key, of_log);
     }
 
     fn dataset(
@@ -290,20 +357,19 @@ impl BatchDecider<'_> {
         if numbers.have_datasets.get(groups.target as usize) == Some(&false) {
             return None;
         }
-        let access = log.get(place)?;
-        let location = access.object_key.or(access.list_prefix);
-        let bucket = access.target.bucket.as_deref();
-        self.decider.policy.dataset_of(bucket, location)
+        let asked = log.asked(place)?;
+        let location = asked.object_key.or(asked.list_prefix);
+        self.decider.policy.dataset_of(asked.bucket, location)
     }
 
-    /// Decides an access, and tells over which times the decision holds for
-    /// every access of the log with that key; `None` if something else enters it.
+    /// Decides an access, and tells for which others of the log with that key the
+    /// decision holds; `None` if something else enters it.
     fn decide_one(
         &mut self,
         access: &AccessEvent<'_>,
         log_key: LogKey,
         numbers: &Numbers,
-    ) -> (u32, Option<TimeSpan>) {
+    ) -> (u32, Option<Reach>) {
         let groups = log_key.groups;
         let who = WhoKey {
             principal: pick(&numbers.principals, groups.principal),
@@ -311,7 +377,8 @@ impl BatchDecider<'_> {
             target: pick(&numbers.targets, groups.target),
             presigned: access.presigned,
         };
-        let (attribution, attributed) = self.attribution(access, who);
+        let (attribution, mut reach) = self.attribution(access, who);
+        reach.span = reach.span.intersect(session_age_span(access));
         let key = MayKey {
             who,
             attribution,
@@ -323,46 +390,45 @@ impl BatchDecider<'_> {
             session_age_hours: session_age_hours(access),
             read: self.read_inputs(access),
         };
-        let span = attributed
-            .filter(|_| key.read == NONE)
-            .map(|span| span.intersect(session_age_span(access)));
+        let reach = (key.read == NONE).then_some(reach);
         if let Some(number) = self.decider.may.get(&key) {
-            return (*number, span);
+            return (*number, reach);
         }
         let number = self.judge(access, &key);
         self.decider.may.insert(key, number);
-        (number, span)
+        (number, reach)
     }
 
-    /// The number of the attribution, and when it holds for the same [`WhoKey`];
-    /// `None` if it depends on more.
-    fn attribution(&mut self, access: &AccessEvent<'_>, who: WhoKey) -> (u32, Option<TimeSpan>) {
+    /// The number of the attribution, and for which accesses of the same [`WhoKey`]
+    /// it holds.
+    fn attribution(&mut self, access: &AccessEvent<'_>, who: WhoKey) -> (u32, Reach) {
         let at: UtcMicros = access.event_time;
         let index = self.index;
-        let known = self.who.entry(who).or_default();
-        if let Some((number, span)) = known.find(at, || index.place_of(access)) {
-            return (number, span);
+        let Decider {
+            who: by_who,
+            attributions,
+            ..
+        } = &mut *self.decider;
+        let known = by_who.entry(who).or_default();
+        if let Some(found) = known.find(at, || index.place_of(&access.asked())) {
+            return found;
         }
         let Answer {
             attribution,
             span,
             place,
         } = attribute_within(access, index);
-        let number = number(&mut self.decider.attributions, &Arc::new(attribution));
-        match place {
-            Some(place) => {
-                known
-                    .by_place
-                    .entry(place)
-                    .or_default()
-                    .push((span, number));
-                (number, None)
-            }
-            None => {
-                known.anywhere.push((span, number));
-                (number, Some(span))
-            }
+        let number = number_of_attribution(attributions, attribution);
+        match (place, &known.first) {
+            (Some(place), _) => known
+                .by_place
+                .entry(place)
+                .or_default()
+                .push((span, number)),
+            (None, None) => known.first = Some((span, number)),
+            (None, Some(_)) => known.anywhere.push((span, number)),
         }
+        (number, Reach { span, place })
     }
 
     /// Numbers the per-event inputs that the policy reads; one number for all

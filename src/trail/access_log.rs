@@ -8,7 +8,7 @@
 
 use super::event_id::{CopyKey, content_of_key};
 use super::request::S3Request;
-use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, UtcMicros};
+use crate::model::{AccessEvent, Asked, Client, Operation, Outcome, Principal, Target, UtcMicros};
 use indexmap::IndexSet;
 
 /// Texts that are a row's own. They lie in the arena one after another, so their
@@ -365,6 +365,26 @@ impl AccessLog {
                 .and_then(|target| target.aws_account_id.as_deref()),
             richness: u8::from(principal.arn.is_some()) * 2
                 + u8::from(principal.access_key_id.is_some()),
+        })
+    }
+
+    /// What the access at that place asked for: operation and answer, bucket,
+    /// object key and list prefix.
+    pub fn asked(&self, index: usize) -> Option<Asked<'_>> {
+        let row = self.rows.get(index)?;
+        let target = self.targets.get_index(row.target as usize)?;
+        let [event_id, error_message, key, prefix, ..] = row.text_lens.map(|len| len as usize);
+        let key_at = row.texts_at as usize + event_id + error_message;
+        let text = |at: usize, len: usize| {
+            let text = self.arena.get(at..at + len);
+            text.filter(|text| !text.is_empty())
+        };
+        Some(Asked {
+            operation: row.operation,
+            outcome: row.outcome,
+            bucket: target.bucket.as_deref(),
+            object_key: text(key_at, key),
+            list_prefix: text(key_at + key, prefix),
         })
     }
 

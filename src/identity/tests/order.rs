@@ -452,7 +452,7 @@ proptest! {
             for (object_key, w) in keys.chain([(first.object_key.clone(), writes)]) {
                 let then = Asked { at: time, object_key, ..first.clone() };
                 let then = access(&then, w);
-                if answer.place.is_none_or(|place| place == index.place_of(&then)) {
+                if answer.place.is_none_or(|place| place == index.place_of(&then.asked())) {
                     prop_assert_eq!(
                         &answer.attribution,
                         &attribute(&then, &index),
