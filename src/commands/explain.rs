@@ -14,11 +14,9 @@
 //! Read-only: it opens what is there and never makes a lake.
 
 mod again;
-mod cells;
 mod evidence;
 mod json;
 mod lookup;
-mod page;
 mod record;
 mod text;
 mod words;
@@ -26,6 +24,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use super::cells::Cells;
 use super::{Common, UsageError, output, scan};
 use crate::identity::IdentityIndex;
 use crate::lake::databricks::read_databricks;
@@ -36,7 +35,6 @@ use crate::pipeline::scan::trail_complete_until;
 use crate::policy::{Policy, RuleInfo};
 use again::Again;
 use anyhow::Context as _;
-use cells::Cells;
 use clap::{Args, ValueEnum};
 use evidence::Evidence;
 use record::Basis;

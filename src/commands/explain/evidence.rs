@@ -1,6 +1,6 @@
 //! The chain of evidence: each record that the stored attribution names.
 
-use super::cells::Cells;
+use super::super::cells::Cells;
 use crate::model::{Ec2Instance, StsSession};
 
 /// What the lake knows around an event.

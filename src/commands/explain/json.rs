@@ -1,7 +1,7 @@
 //! The explanation for a program: one object, its members as in the tables.
 
+use super::super::cells::Cells;
 use super::again::Part;
-use super::cells::Cells;
 use super::evidence::Evidence;
 use super::record::Basis;
 use super::{Explanation, words};
@@ -26,7 +26,7 @@ fn of_row(explanation: &Explanation) -> anyhow::Result<Value> {
     let again = &explanation.again;
     let reason = explanation.row.text("unattributed_reason").map(|token| {
         let reason = words::reason(token);
-        json!({ "reason": token, "means": reason.why, "to_mend_it": reason.mend })
+        json!({ "reason": token, "means": reason.means, "to_mend_it": reason.mend })
     });
     let (from, because) = match &explanation.basis {
         Basis::Original => ("original_record", None),

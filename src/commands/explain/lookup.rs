@@ -3,7 +3,7 @@
 //! Values go into filters as values, never into the text of a query: an event
 //! id comes from the command line, and every other id from a log.
 
-use super::cells::Cells;
+use super::super::cells::Cells;
 use super::evidence::Facts;
 use crate::lake::rows::{instance_at, session_at};
 use crate::model::{AccessEvent, Principal, StsSession, UtcMicros};

@@ -1,8 +1,8 @@
 //! The rendering, on made-up rows: a read by a job cluster, stored and decided
 //! again, with what may go wrong in between.
 
+use super::super::cells::Cells;
 use super::again::{self, Part};
-use super::cells::Cells;
 use super::evidence::{self, Facts};
 use super::record::Basis;
 use super::{Explanation, json, text};

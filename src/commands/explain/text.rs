@@ -2,10 +2,10 @@
 //! happened, who was it and how is that known, was it allowed, does that hold
 //! today, where does it stand.
 
+use super::super::cells::Cells;
+use super::super::page::{NAME, Page, listed};
 use super::again::Part;
-use super::cells::Cells;
 use super::evidence::Evidence;
-use super::page::{NAME, Page, listed};
 use super::record::Basis;
 use super::{Explanation, words};
 use crate::model::{Ec2Instance, StsSession};
@@ -192,7 +192,7 @@ fn who(row: &Cells, page: &mut Page) {
     }
     if let Some(token) = row.text("unattributed_reason") {
         let reason = words::reason(token);
-        page.say("no person", &format!("{token}: {}", reason.why));
+        page.say("no person", &format!("{token}: {}", reason.means));
         page.say("to mend it", reason.mend);
     }
     let settled = row.truth("settled");

@@ -1,5 +1,7 @@
 //! What the labels of a row mean, in words a person can act on.
 
+use crate::model::{Advice, UnattributedReason};
+
 /// What an access path says.
 pub fn access_path(token: &str) -> &'static str {
     match token {
@@ -70,73 +72,14 @@ pub fn databricks_record(id: &str) -> Option<&'static str> {
     })
 }
 
-/// Why nobody is named, and what would mend it.
-pub struct Reason {
-    pub why: &'static str,
-    pub mend: &'static str,
-}
-
-/// What an `unattributed_reason` says.
-pub fn reason(token: &str) -> Reason {
-    let (why, mend) = match token {
-        "late" => (
-            "a source that should hold the fact has not been read up to this event",
-            "CloudTrail names no person; Databricks' audit log, system tables and SCIM do. Import \
-             them up to this event and settle again; keep the system schemas access, compute, \
-             lakeflow and query and the verbose audit log enabled",
-        ),
-        "no_sts" => (
-            "the STS event that issued this key, or one before it, is not in the lake",
-            "record management events of all regions (an organisation trail), and scan the hours \
-             before the session was issued, in the account that owns the role too",
-        ),
-        "no_vend" => (
-            "no vend of Unity Catalog fits this key",
-            "enable the access schema and the verbose audit log of the workspace",
-        ),
-        "service_vend" => (
-            "Databricks vended the key to one of its own services, for somebody it does not name",
-            "use dedicated or job clusters for sensitive paths, and enable query history and lineage",
-        ),
-        "outside_retention" => (
-            "the source that would tell no longer reaches back to this event",
-            "read the system tables before their retention ends",
-        ),
-        "path_unsupported" => (
-            "a session that was Databricks' was turned into one of another role; that path is not \
-             followed",
-            "let workloads use the vended role itself, or a role of their own without chaining",
-        ),
-        "shared_cluster" => (
-            "several people shared the cluster, and AWS sees one identity for all",
-            "use dedicated or job clusters for sensitive paths, or Unity Catalog instead of an \
-             instance profile",
-        ),
-        "serverless" => (
-            "serverless compute has no instance that AWS would name",
-            "enable query history and lineage, which tell what ran",
-        ),
-        "platform" => (
-            "Databricks' own platform acted; no person did",
-            "nothing needs mending; the workspace is named where the key tells it",
-        ),
-        "external" => (
-            "someone outside acted: another account, an anonymous reader, or the holder of a \
-             pre-signed URL",
-            "grant other accounts a role of yours with a session name or source identity for each \
-             person; avoid pre-signed URLs and public objects",
-        ),
-        "not_databricks" => (
-            "an AWS identity that has nothing to do with Databricks; AWS's own name for it stands \
-             under principal",
-            "nothing needs mending; for static keys, move to roles, whose sessions tell who assumed \
-             them",
-        ),
-        "fields_omitted" => (
-            "CloudTrail left out the fields that would tell",
-            "look for the copy of the event in the caller's account, which may say more",
-        ),
-        _ => ("not known to this version", "update bricktrail"),
-    };
-    Reason { why, mend }
+/// What an `unattributed_reason` says, and what would mend it.
+pub fn reason(token: &str) -> Advice {
+    UnattributedReason::of_token(token).map_or(
+        Advice {
+            means: "not known to this version",
+            mend: "update bricktrail",
+            is_gap: true,
+        },
+        UnattributedReason::advice,
+    )
 }
