@@ -8,6 +8,7 @@ mod figures;
 mod text;
 
 pub use figures::{Cause, Figures};
+pub use text::percent;
 
 use super::{Common, output};
 use crate::lake::sql;

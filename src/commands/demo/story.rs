@@ -85,17 +85,17 @@ WHERE place = 1";
 fn datasets_sql() -> String {
     let users = DATASET_USERS.sql;
     format!(
-        "WITH users AS ({users})
-SELECT dataset, max(sensitivity) AS sensitivity, cast(sum(events) AS bigint) AS events,
-  cast(sum(CASE WHEN principal_confidence IN ('exact', 'strong') THEN events ELSE 0 END) AS bigint) AS named,
-  cast(sum(CASE WHEN principal_confidence = 'ambiguous' THEN events ELSE 0 END) AS bigint) AS ambiguous,
-  count(DISTINCT CASE WHEN principal_kind = 'user' THEN principal END) AS people,
-  count(DISTINCT CASE WHEN job_id IS NOT NULL THEN concat(workspace_id, '/', job_id) END) AS jobs,
-  cast(sum(out_of_policy) AS bigint) AS out_of_policy
-FROM users WHERE dataset IS NOT NULL
-GROUP BY dataset
-ORDER BY CASE max(sensitivity) WHEN 'restricted' THEN 0 WHEN 'confidential' THEN 1
-  WHEN 'internal' THEN 2 ELSE 3 END, events DESC, dataset"
+        "WITH users AS ({users}),
+summed AS (SELECT dataset, max(sensitivity) AS sensitivity, cast(sum(events) AS bigint) AS events,
+    cast(sum(CASE WHEN principal_confidence IN ('exact', 'strong') THEN events ELSE 0 END) AS bigint) AS named,
+    cast(sum(CASE WHEN principal_confidence = 'ambiguous' THEN events ELSE 0 END) AS bigint) AS ambiguous,
+    count(DISTINCT CASE WHEN principal_kind = 'user' THEN principal END) AS people,
+    count(DISTINCT CASE WHEN job_id IS NOT NULL THEN concat(workspace_id, '/', job_id) END) AS jobs,
+    cast(sum(out_of_policy) AS bigint) AS out_of_policy
+  FROM users WHERE dataset IS NOT NULL GROUP BY dataset)
+SELECT * FROM summed
+ORDER BY CASE sensitivity WHEN 'restricted' THEN 0 WHEN 'confidential' THEN 1 WHEN 'internal' THEN 2 ELSE 3 END,
+  events DESC, dataset"
     )
 }
 

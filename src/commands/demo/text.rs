@@ -122,7 +122,7 @@ fn datasets(story: &Story, page: &mut Page) {
 
 fn busiest(dataset: &DatasetStory, actor: &Actor, page: &mut Page) {
     let who = match &actor.job {
-        Some(job) => format!("job {job}, as {}", actor.principal),
+        Some(job) => format!("job `{job}`, run as {}", actor.principal),
         None => actor.principal.clone(),
     };
     page.line(format_args!(

@@ -9,8 +9,8 @@ use super::{Explanation, json, text};
 use crate::identity::{IdentityIndex, attribute, credential};
 use crate::lake::s3_access::{DecidedAccess, RowSource};
 use crate::model::{
-    AccessEvent, Client, Ec2Instance, Operation, Outcome, Principal, StsSession, Target, Tls,
-    UtcMicros,
+    AccessEvent, Client, DatabricksFacts, Ec2Instance, Operation, Outcome, Principal, StsSession,
+    Target, Tls, UtcMicros,
 };
 use crate::policy::{Policy, PolicyFile, PolicySettings};
 use expect_test::{Expect, expect};
@@ -165,7 +165,7 @@ fn with_access<R>(then: impl FnOnce(&AccessEvent<'_>) -> R) -> R {
 fn explained(then: Facts, now: Facts, basis: Basis) -> Explanation {
     with_access(|access| {
         let row = stored(access, then);
-        let evidence = evidence::of(&row, &now);
+        let evidence = evidence::of(&row, &now, &DatabricksFacts::default());
         let index = IdentityIndex::new(Default::default()).with(now.sessions, now.instances);
         let policy = policy();
         let again = again::decide(&row, access, &index, &policy).unwrap();
@@ -174,6 +174,7 @@ fn explained(then: Facts, now: Facts, basis: Basis) -> Explanation {
             basis,
             again,
             evidence,
+            considered: Vec::new(),
             object: None,
             policy_version: policy.version().to_owned(),
             rules: policy.rules(),

@@ -1,6 +1,8 @@
 //! What the labels of a row mean, in words a person can act on.
 
-use crate::model::{Advice, UnattributedReason};
+use super::super::cells::Cells;
+use super::databricks::Level;
+use crate::model::{Advice, Doubt, UnattributedReason};
 
 /// What an access path says.
 pub fn access_path(token: &str) -> &'static str {
@@ -52,6 +54,42 @@ pub fn method(token: &str) -> &'static str {
         "root_bucket_layout" => "the key's layout in a Databricks root bucket names the workspace",
         _ => "not known to this version",
     }
+}
+
+/// The level that a method tells of.
+pub fn level(method: &str) -> Level {
+    match method.split('_').next() {
+        Some("M1" | "M2") => Level::Session,
+        Some("M3" | "C2" | "root") => Level::Cluster,
+        Some("M4") => Level::Job,
+        _ => Level::Person,
+    }
+}
+
+/// Why several people remain, as `queries/ambiguous-principals.sql` tells it from
+/// the same columns; `None` where one or nobody does.
+pub fn doubt(row: &Cells) -> Option<Doubt> {
+    if row.text("principal_confidence") != Some("ambiguous") {
+        return None;
+    }
+    let methods = row.list("attribution_methods");
+    let by = |method: &str| methods.iter().any(|m| m == method);
+    let is_vended = row.text("access_path") == Some("unity_catalog");
+    Some(if by("conflict") {
+        Doubt::Conflict
+    } else if is_vended && row.text("session_confidence") != Some("exact") {
+        Doubt::NoSession
+    } else if by("C1_session_reuse") {
+        Doubt::SessionReuse
+    } else if by("M5_dedicated_group") {
+        Doubt::DedicatedGroup
+    } else if by("M5_active_users") {
+        Doubt::SharedCluster
+    } else if by("C1_vend") {
+        Doubt::SeveralVends
+    } else {
+        Doubt::SeveralRuns
+    })
 }
 
 /// What kind of record of Databricks an evidence id names; `None` for an event of

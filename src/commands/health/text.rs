@@ -117,7 +117,7 @@ fn section(title: &str, events: u64, figures: &Figures, causes: &[Cause], page: 
             .advice
             .map_or("not known to this version", |a| a.means);
         page.wrapped(&lead, means);
-        let indent = " ".repeat(lead.len());
+        let indent = " ".repeat(14);
         let paths: Vec<String> = cause
             .by_path
             .iter()
@@ -127,14 +127,11 @@ fn section(title: &str, events: u64, figures: &Figures, causes: &[Cause], page: 
             0 => String::new(),
             events => format!("; {} on restricted or confidential data", grouped(events)),
         };
-        page.wrapped(&indent, &format!("{}{sensitive}", paths.join(", ")));
+        page.wrapped(&indent, &format!("in {}{sensitive}", paths.join(", ")));
         if let Some(advice) = cause.advice {
             page.wrapped(&format!("{indent}mend: "), advice.mend);
         }
-        page.wrapped(
-            &indent,
-            &format!("one of them: explain {}", cause.example_event_id),
-        );
+        page.line(format_args!("{indent}e.g. {}", cause.example_event_id));
     }
 }
 
