@@ -85,6 +85,8 @@ struct Explanation {
     evidence: Vec<Evidence>,
     /// What was near and fell out.
     considered: Vec<Considered>,
+    /// The commands by which candidates were at work on the cluster.
+    at_work: Vec<String>,
     /// The row of `log_objects`, if it is found.
     object: Option<Cells>,
     policy_version: String,
@@ -137,6 +139,7 @@ async fn explain(
         .context("read the facts around the event")?;
     let evidence = evidence::of(&row, &facts, databricks);
     let considered = considered::of(&row, databricks);
+    let at_work = considered::at_work(&row, databricks);
     let index = index.with(facts.sessions, facts.instances);
     let again = again::decide(&row, &access, &index, policy)?;
     let dataset = policy.dataset_of(
@@ -149,6 +152,7 @@ async fn explain(
         again,
         evidence,
         considered,
+        at_work,
         object,
         policy_version: policy.version().to_owned(),
         rules: policy.rules(),

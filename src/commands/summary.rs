@@ -229,8 +229,13 @@ fn health(report: &Report, out: &mut String) {
     if let Some((reason, n)) = gaps.into_iter().max_by_key(|(_, n)| *n) {
         let advice = reason.advice();
         page.wrapped(
-            &format!("  largest gap {} {}: ", reason.as_str(), grouped(n)),
-            &format!("{} (more: bricktrail health)", advice.mend),
+            "  ",
+            &format!(
+                "largest gap: {} {}; to mend it: {} (more: bricktrail health)",
+                reason.as_str(),
+                grouped(n),
+                advice.mend
+            ),
         );
     }
     out.push_str(&page.into_text());

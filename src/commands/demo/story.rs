@@ -74,7 +74,7 @@ const TOTALS: &str = "SELECT \
 
 const EXAMPLES: &str = "SELECT * FROM (
   SELECT rule, event_id, event_name, principal, principal_confidence, principal_candidates,
-    coalesce(principal_arn, identity_type) AS aws_principal, identity_type, source_ip,
+    coalesce(principal_arn, identity_type) AS aws_principal, access_path, source_ip,
     bucket, dataset,
     row_number() OVER (PARTITION BY rule ORDER BY
       CASE principal_confidence WHEN 'exact' THEN 0 WHEN 'strong' THEN 1 WHEN 'ambiguous' THEN 2 ELSE 3 END,
@@ -189,14 +189,7 @@ impl Example {
         let (actor, confidence) = match row.text("principal") {
             Some(principal) => (principal.to_owned(), confidence),
             None if !candidates.is_empty() => (candidates.join(" or "), confidence),
-            None => {
-                let aws = row.text("aws_principal").unwrap_or("somebody");
-                let name = match aws.rsplit_once(':') {
-                    Some((_, name)) => name.to_owned(),
-                    None => format!("{aws} from {}", row.text("source_ip").unwrap_or("nowhere")),
-                };
-                (name, None)
-            }
+            None => (aws_name(row), None),
         };
         let event = row.text("event_name").unwrap_or("access");
         let bucket = row.text("bucket").unwrap_or("no bucket");
@@ -210,5 +203,20 @@ impl Example {
             confidence,
             did,
         }
+    }
+}
+
+/// What AWS calls the actor, without the account: `user/etl`, `assumed-role/etl/run-1`.
+fn aws_name(row: &Cells) -> String {
+    let from = row.text("source_ip").unwrap_or("an unknown address");
+    if row.text("access_path") == Some("anonymous") {
+        return format!("nobody signed; from {from}");
+    }
+    match row.text("aws_principal") {
+        Some(arn) => arn
+            .rsplit_once(':')
+            .map_or(arn, |(_, name)| name)
+            .to_owned(),
+        None => format!("somebody at {from}"),
     }
 }

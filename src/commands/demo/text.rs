@@ -8,11 +8,11 @@ use super::story::{Actor, DatasetStory, RuleStory, Story};
 use std::path::{Path, PathBuf};
 
 /// Rules shown; the query that the page names lists the rest.
-const RULES_SHOWN_MAX: usize = 6;
+const RULES_SHOWN_MAX: usize = 5;
 /// Gaps and doubts shown, likewise.
 const CAUSES_SHOWN_MAX: usize = 4;
 /// Datasets whose busiest actors are shown.
-const DATASETS_SHOWN_MAX: usize = 4;
+const DATASETS_SHOWN_MAX: usize = 3;
 
 /// How the commands of the page begin, so that they can be pasted as they stand.
 pub struct Program(String);
@@ -158,7 +158,7 @@ fn rules(story: &Story, figures: &Figures, program: &Program, page: &mut Page) {
             let sure = sure.map_or_else(String::new, |sure| format!(" ({sure})"));
             let event_id = &example.event_id;
             page.wrapped(
-                &format!("                 {event_id}  "),
+                &format!("{:18}{event_id}  ", ""),
                 &format!("{}{sure}", example.actor),
             );
         }
@@ -199,9 +199,9 @@ fn gaps(figures: &Figures, page: &mut Page) {
         let Some(advice) = cause.advice else {
             continue;
         };
-        let lead = format!("  {:>6}  {:<16} ", grouped(cause.events), cause.token);
+        let lead = format!("  {:>6}  {}: ", grouped(cause.events), cause.token);
         page.wrapped(&lead, advice.means);
-        page.wrapped(&format!("{:<26} mend: ", ""), advice.mend);
+        page.wrapped("          to mend it: ", advice.mend);
     }
     let none: Vec<String> = figures
         .reasons

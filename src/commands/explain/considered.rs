@@ -7,11 +7,14 @@
 use super::super::cells::Cells;
 use super::databricks::{Times, apart};
 use crate::model::{DatabricksFacts, UtcMicros};
+use std::collections::BTreeMap;
 
 /// Records listed of each kind, the nearest first.
 const LISTED_MAX: usize = 4;
 /// How far around the event is looked.
 const AROUND_SECS: i64 = 4 * 3600;
+/// A vend further away cannot be the key's: none lives longer.
+const KEY_LIFE_SECS: u64 = 3600;
 /// The windows of attribution (facts-identity 9.11), as they are told to a reader.
 const VEND_SECS: u64 = 60;
 const RUN_SECS: i64 = 60;
@@ -68,7 +71,7 @@ fn vends(row: &Cells, facts: &DatabricksFacts, times: Times, named: &[String]) -
         let is_here = path
             .strip_prefix(place)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        (is_here && is_around(away) && !named.contains(&vend.source_id))
+        (is_here && away <= KEY_LIFE_SECS && !named.contains(&vend.source_id))
             .then_some((vend, away, location))
     });
     near.map(|(vend, away, location)| {
@@ -175,18 +178,11 @@ fn commands(row: &Cells, facts: &DatabricksFacts, times: Times) -> Vec<Considere
     let Some(cluster) = row.text("cluster_id") else {
         return Vec::new();
     };
-    let candidates = row.list("principal_candidates");
-    let is_named = |whom: &String| row.text("principal") == Some(whom) || candidates.contains(whom);
-    let mut nearest: std::collections::BTreeMap<&String, (u64, UtcMicros)> = Default::default();
-    for command in facts.commands.iter().filter(|c| c.cluster_id == cluster) {
-        let whom = command.run_by.as_ref().unwrap_or(&command.actor);
-        let away = away(command.at, times.event);
-        if !is_named(whom) && is_around(away) {
-            let found = nearest.entry(whom).or_insert((away, command.at));
-            *found = (*found).min((away, command.at));
-        }
-    }
-    let found = nearest.into_iter().map(|(whom, (away, at))| Considered {
+    let nearest = nearest_commands(cluster, facts, times);
+    let nearest = nearest
+        .into_iter()
+        .filter(|(whom, command)| !is_named(row, whom) && is_around(command.away));
+    let found = nearest.map(|(whom, Nearest { away, at, .. })| Considered {
         what: format!("{whom}, nearest command on the cluster"),
         because: match away > ACTIVE_SECS {
             true => format!(
@@ -201,4 +197,58 @@ fn commands(row: &Cells, facts: &DatabricksFacts, times: Times) -> Vec<Considere
         away,
     });
     found.collect()
+}
+
+/// For each person named, the command by which they count as at work on the cluster.
+pub fn at_work(row: &Cells, facts: &DatabricksFacts) -> Vec<String> {
+    let by_activity = row
+        .list("attribution_methods")
+        .iter()
+        .any(|method| method == "M5_active_users");
+    let Some(cluster) = row.text("cluster_id").filter(|_| by_activity) else {
+        return Vec::new();
+    };
+    let times = Times::of(row);
+    let nearest = nearest_commands(cluster, facts, times);
+    nearest
+        .into_iter()
+        .filter(|(whom, command)| is_named(row, whom) && command.away <= ACTIVE_SECS)
+        .map(|(whom, command)| {
+            let when = apart(command.at, times.event, "the event");
+            format!("{whom}, nearest command {when}, {}", command.source_id)
+        })
+        .collect()
+}
+
+struct Nearest<'f> {
+    away: u64,
+    at: UtcMicros,
+    source_id: &'f str,
+}
+
+fn nearest_commands<'f>(
+    cluster: &str,
+    facts: &'f DatabricksFacts,
+    times: Times,
+) -> BTreeMap<&'f str, Nearest<'f>> {
+    let mut nearest: BTreeMap<&str, Nearest<'_>> = BTreeMap::new();
+    for command in facts.commands.iter().filter(|c| c.cluster_id == cluster) {
+        let whom = command.run_by.as_ref().unwrap_or(&command.actor);
+        let found = Nearest {
+            away: away(command.at, times.event),
+            at: command.at,
+            source_id: &command.source_id,
+        };
+        let order = |n: &Nearest<'_>| (n.away, n.at, n.source_id.to_owned());
+        match nearest.get(whom.as_str()) {
+            Some(known) if order(known) <= order(&found) => {}
+            _ => drop(nearest.insert(whom, found)),
+        }
+    }
+    nearest
+}
+
+fn is_named(row: &Cells, whom: &str) -> bool {
+    let candidates = row.list("principal_candidates");
+    row.text("principal") == Some(whom) || candidates.iter().any(|candidate| candidate == whom)
 }

@@ -45,6 +45,7 @@ fn of_row(explanation: &Explanation) -> anyhow::Result<Value> {
         "considered": explanation.considered.iter()
             .map(|other| json!({ "what": other.what, "fell_out_because": other.because }))
             .collect::<Vec<_>>(),
+        "at_work": explanation.at_work,
         "log_object": explanation.object.as_ref().map(members).transpose()?,
         "decided_again": {
             "from": from,

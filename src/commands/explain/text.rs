@@ -5,7 +5,6 @@
 use super::super::cells::Cells;
 use super::super::page::{NAME, Page, listed};
 use super::again::Part;
-use super::considered::Considered;
 use super::databricks::Level;
 use super::evidence::Evidence;
 use super::record::Basis;
@@ -44,12 +43,7 @@ pub fn text(explanations: &[Explanation]) -> String {
         head(&explanation.row, &mut page);
         recorded(&explanation.row, &mut page);
         who(&explanation.row, &mut page);
-        chain(
-            &explanation.row,
-            &explanation.evidence,
-            &explanation.considered,
-            &mut page,
-        );
+        chain(explanation, &mut page);
         verdict(explanation, &mut page);
         again(explanation, &mut page);
         provenance(explanation, &mut page);
@@ -182,8 +176,9 @@ fn who(row: &Cells, page: &mut Page) {
     for (level, ids, confidence) in LEVELS {
         let confidence = row.text(confidence).unwrap_or("none");
         let ids: Vec<&str> = ids.iter().filter_map(|name| row.text(name)).collect();
-        let ids = match (level, ids.is_empty()) {
-            ("session", false) => format!("issued by STS event {}", ids.join(" ")),
+        let ids = match (level, ids.as_slice()) {
+            ("session", [id]) => format!("issued by STS event {id}"),
+            ("job" | "task", [id, run]) => format!("{id}, run {run}"),
             _ => ids.join(", "),
         };
         page.line(format_args!("  {level:<NAME$} {confidence:<10} {ids}"));
@@ -221,7 +216,14 @@ fn who(row: &Cells, page: &mut Page) {
     );
 }
 
-fn chain(row: &Cells, evidence: &[Evidence], considered: &[Considered], page: &mut Page) {
+fn chain(explanation: &Explanation, page: &mut Page) {
+    let Explanation {
+        row,
+        evidence,
+        considered,
+        at_work,
+        ..
+    } = explanation;
     page.section("How that is known");
     let methods = row.list("attribution_methods");
     if methods.is_empty() && evidence.is_empty() {
@@ -252,6 +254,11 @@ fn chain(row: &Cells, evidence: &[Evidence], considered: &[Considered], page: &m
         for (n, piece) in evidence() {
             named(n, piece, page);
         }
+        if level == Level::Person {
+            for person in at_work {
+                page.wrapped("  at work: ", person);
+            }
+        }
     }
     if !considered.is_empty() {
         page.section("What was near and fell out");
@@ -270,6 +277,7 @@ fn of_level(row: &Cells, level: Level, is_placed: bool) -> String {
         Level::Person if is_placed => &["principal"],
         Level::Person => &["principal", "workspace"],
     };
+    let is_workspace = row.text("workspace_confidence") != Some("none");
     let known: Vec<String> = names
         .iter()
         .filter_map(|name| {
@@ -279,8 +287,11 @@ fn of_level(row: &Cells, level: Level, is_placed: bool) -> String {
             } else {
                 *name
             };
-            Some(format!("{name} {confidence}"))
+            Some((name, confidence))
         })
+        // A key's layout names the workspace and no cluster.
+        .filter(|known| !is_workspace || *known != ("cluster", "none"))
+        .map(|(name, confidence)| format!("{name}: {confidence}"))
         .collect();
     known.join(", ")
 }

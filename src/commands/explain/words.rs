@@ -40,7 +40,8 @@ pub fn method(token: &str) -> &'static str {
         "M5_run_as" => "the job ran with the rights of its run-as principal",
         "M5_active_users" => "users who ran commands on the cluster within half an hour",
         "C1_vend" => {
-            "Unity Catalog vended a credential for the place within a minute of the key's issue"
+            "Unity Catalog vended a credential for the place within a minute of the key's issue, or \
+             later where the session may have been used again"
         }
         "C1_vend_key" => "the vend of Unity Catalog names this very key",
         "C1_session_reuse" => {
