@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Rules shown; the query that the page names lists the rest.
 const RULES_SHOWN_MAX: usize = 5;
 /// Gaps and doubts shown, likewise.
-const CAUSES_SHOWN_MAX: usize = 4;
+const CAUSES_SHOWN_MAX: usize = 3;
 /// Datasets whose busiest actors are shown.
 const DATASETS_SHOWN_MAX: usize = 3;
 
@@ -70,9 +70,8 @@ fn head(story: &Story, figures: &Figures, page: &mut Page) {
     page.wrapped(
         "",
         &format!(
-            "Northwind, a made-up company on Databricks, {} to {}: {} S3 events in {} objects of \
-             CloudTrail. AWS names a role, a key or a machine for each; this is who bricktrail found \
-             behind them, and how sure that is.",
+            "Northwind, a made-up company, {} to {}: {} S3 events in {} objects of CloudTrail. \
+             AWS names a role, a key or a machine; this is who bricktrail found behind them.",
             day(figures.first),
             day(figures.last),
             grouped(figures.events),
@@ -110,9 +109,6 @@ fn datasets(story: &Story, page: &mut Page) {
             grouped(dataset.out_of_policy),
         ));
     }
-    page.line(format_args!(
-        "  The busiest job and person of the most sensitive:"
-    ));
     for dataset in story.datasets.iter().take(DATASETS_SHOWN_MAX) {
         for actor in &dataset.busiest {
             busiest(dataset, actor, page);
@@ -201,7 +197,7 @@ fn gaps(figures: &Figures, page: &mut Page) {
         };
         let lead = format!("  {:>6}  {}: ", grouped(cause.events), cause.token);
         page.wrapped(&lead, advice.means);
-        page.wrapped("          to mend it: ", advice.mend);
+        page.wrapped("          ", &format!("to mend it: {}", advice.mend));
     }
     let none: Vec<String> = figures
         .reasons
