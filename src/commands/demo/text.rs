@@ -233,13 +233,12 @@ fn next(figures: &Figures, program: &Program, dir: &Path, is_temporary: bool, pa
     ] {
         page.line(format_args!("  {}", program.runs(what)));
     }
-    let done = match is_temporary {
-        true => format!(" Done? rm -r {}", quoted(dir)),
-        false => String::new(),
-    };
     page.line(format_args!(
-        "Your own logs: bricktrail scan --databricks EXPORTS TRAIL (see README.md).{done}"
+        "Your own logs: bricktrail scan --databricks EXPORTS TRAIL (see README.md)."
     ));
+    if is_temporary {
+        page.line(format_args!("Done? rm -r {}", quoted(dir)));
+    }
 }
 
 #[cfg(test)]
