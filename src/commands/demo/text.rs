@@ -109,6 +109,9 @@ fn datasets(story: &Story, page: &mut Page) {
             grouped(dataset.out_of_policy),
         ));
     }
+    page.line(format_args!(
+        "  Most active there, a job and a person each:"
+    ));
     for dataset in story.datasets.iter().take(DATASETS_SHOWN_MAX) {
         for actor in &dataset.busiest {
             busiest(dataset, actor, page);
