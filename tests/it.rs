@@ -13,6 +13,8 @@
 mod bad_input;
 #[path = "it/copies.rs"]
 mod copies;
+#[path = "it/demo.rs"]
+mod demo;
 #[path = "it/durable.rs"]
 mod durable;
 #[path = "it/export_formats.rs"]

@@ -9,16 +9,18 @@
 //! 2. `record` takes the access from the original object, where that is at
 //!    hand and unchanged, else from the row.
 //! 3. `again` decides it, makes a row of the answer, and compares the two rows.
-//! 4. `text` and `json` write it down; `words` says what the labels mean.
+//! 4. `evidence` finds the records that the row names, those of Databricks by
+//!    `databricks`; `considered` finds what was near and fell out.
+//! 5. `text` and `json` write it down; `words` says what the labels mean.
 //!
 //! Read-only: it opens what is there and never makes a lake.
 
 mod again;
-mod cells;
+mod considered;
+mod databricks;
 mod evidence;
 mod json;
 mod lookup;
-mod page;
 mod record;
 mod text;
 mod words;
@@ -26,18 +28,19 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use super::cells::Cells;
 use super::{Common, UsageError, output, scan};
 use crate::identity::IdentityIndex;
 use crate::lake::databricks::read_databricks;
 use crate::lake::sql;
 use crate::lake::store::lake_url;
-use crate::model::UtcMicros;
+use crate::model::{DatabricksFacts, UtcMicros};
 use crate::pipeline::scan::trail_complete_until;
 use crate::policy::{Policy, RuleInfo};
 use again::Again;
 use anyhow::Context as _;
-use cells::Cells;
 use clap::{Args, ValueEnum};
+use considered::Considered;
 use evidence::Evidence;
 use record::Basis;
 use std::path::PathBuf;
@@ -80,6 +83,10 @@ struct Explanation {
     basis: Basis,
     again: Again,
     evidence: Vec<Evidence>,
+    /// What was near and fell out.
+    considered: Vec<Considered>,
+    /// The commands by which candidates were at work on the cluster.
+    at_work: Vec<String>,
     /// The row of `log_objects`, if it is found.
     object: Option<Cells>,
     policy_version: String,
@@ -100,12 +107,13 @@ pub async fn run(common: &Common, arguments: ExplainArguments) -> anyhow::Result
         return Err(unknown(&arguments.event_id, &config.lake, events).into());
     }
     let sts_until = trail_complete_until(UtcMicros::from_datetime(chrono::Utc::now()));
+    let databricks = read_databricks(&lake_url(&config.lake)?).await?;
     let known = IdentityIndex::new(config.identity.clone())
-        .with_databricks(read_databricks(&lake_url(&config.lake)?).await?)
+        .with_databricks(databricks.clone())
         .with_sts_until(sts_until);
     let mut explanations = Vec::with_capacity(rows.len());
     for row in rows {
-        explanations.push(explain(&lake, row, known.clone(), &policy).await?);
+        explanations.push(explain(&lake, row, known.clone(), &databricks, &policy).await?);
     }
     let text = match arguments.format {
         Format::Text => text::text(&explanations),
@@ -119,6 +127,7 @@ async fn explain(
     lake: &lookup::Lookup,
     row: Cells,
     index: IdentityIndex,
+    databricks: &DatabricksFacts,
     policy: &Policy,
 ) -> anyhow::Result<Explanation> {
     let object = lake.object_of(&row).await.context("read log_objects")?;
@@ -128,7 +137,9 @@ async fn explain(
         .facts_around(&row, &access)
         .await
         .context("read the facts around the event")?;
-    let evidence = evidence::of(&row, &facts);
+    let evidence = evidence::of(&row, &facts, databricks);
+    let considered = considered::of(&row, databricks);
+    let at_work = considered::at_work(&row, databricks);
     let index = index.with(facts.sessions, facts.instances);
     let again = again::decide(&row, &access, &index, policy)?;
     let dataset = policy.dataset_of(
@@ -140,6 +151,8 @@ async fn explain(
         basis,
         again,
         evidence,
+        considered,
+        at_work,
         object,
         policy_version: policy.version().to_owned(),
         rules: policy.rules(),

@@ -4,9 +4,13 @@
 //! stderr. Exit status: 0 done, 1 done and it found what it looks for, 2 wrong
 //! usage or configuration, 3 it could not finish.
 
+mod cells;
 mod databricks;
+mod demo;
 mod explain;
+mod health;
 mod output;
+mod page;
 mod query;
 mod scan;
 mod simulate;
@@ -36,9 +40,11 @@ pub struct Arguments {
 }
 
 const EXAMPLES: &str = "Examples:
+  bricktrail demo                               a first look, on a made-up organisation
   bricktrail scan ./trail                       logs of a directory into ./lake
   bricktrail query --sql 'SELECT rule, count(*) FROM violations GROUP BY rule'
   bricktrail explain 7d91ac29-614a-4af9-af5c-c5a80e63a0bb
+  bricktrail health                             how far attribution reaches, what would raise it
   bricktrail simulate ./northwind               a fictional organisation, with known answers
 
 Exit status: 0 done; 1 done, and it found what the command looks for; 2 wrong usage or
@@ -58,12 +64,16 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows in a minute what bricktrail knows, on a simulated organisation
+    Demo(demo::DemoArguments),
     /// Reads CloudTrail logs into the lake; run again, it adds only what is new
     Scan(scan::ScanArguments),
     /// Runs SQL over the lake's tables
     Query(query::QueryArguments),
     /// Shows one event in full: what AWS saw, who it was and why, each rule's answer
     Explain(explain::ExplainArguments),
+    /// Tells how far attribution reaches, why it stops, and what would raise it
+    Health(health::HealthArguments),
     /// Writes a synthetic organisation: logs, exports, policy, and the truth about them
     Simulate(simulate::SimulateArguments),
 }
@@ -79,9 +89,11 @@ pub fn run(arguments: Arguments) -> LocalBoxFuture<'static, ExitCode> {
 async fn run_command(arguments: Arguments) -> ExitCode {
     let Arguments { common, command } = arguments;
     let outcome = match command {
+        Command::Demo(arguments) => demo::run(&common, arguments).await,
         Command::Scan(arguments) => scan::run(&common, arguments).await,
         Command::Query(arguments) => query::run(&common, arguments).await,
         Command::Explain(arguments) => explain::run(&common, arguments).await,
+        Command::Health(arguments) => health::run(&common, arguments).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,
     };
     match outcome {

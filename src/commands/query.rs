@@ -1,12 +1,14 @@
 //! `query`: SQL over the lake's tables and views.
 
 use super::{Common, UsageError, output};
+use crate::lake::queries::{NAMED, NamedQuery};
 use crate::lake::sql;
 use anyhow::Context as _;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::FormatOptions;
 use arrow::util::pretty::pretty_format_batches_with_options;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use datafusion::execution::context::SQLOptions;
 use futures::StreamExt as _;
@@ -15,31 +17,45 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = after_help())]
 pub struct QueryArguments {
     /// File with one SQL query
     #[arg(
         value_name = "FILE.sql",
-        required_unless_present = "sql",
-        conflicts_with = "sql"
+        required_unless_present_any = ["sql", "name"],
+        conflicts_with_all = ["sql", "name"]
     )]
     file: Option<PathBuf>,
     /// The query itself
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "name")]
     sql: Option<String>,
+    /// One of the queries that ship with bricktrail, listed below
+    #[arg(long, value_name = "NAME", hide_possible_values = true,
+          value_parser = PossibleValuesParser::new(NAMED.map(|query| query.name)))]
+    name: Option<String>,
     /// How to write the result [default: table on a terminal, else csv]
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
 
-const AFTER_HELP: &str =
-    "Tables: s3_access, log_objects, sts_sessions, ec2_instances, policy_versions. \
+fn after_help() -> String {
+    let named: String = NAMED
+        .iter()
+        .map(|query| format!("\n  {:<21} {}", query.name, query.title()))
+        .collect();
+    format!(
+        "Tables: s3_access, log_objects, sts_sessions, ec2_instances, policy_versions, databricks_*. \
 View: violations, one row for each rule that an event violated. `SHOW TABLES` lists them, \
 `DESCRIBE s3_access` shows columns.
 
+Queries by name (their SQL is in the repository's folder queries/):{named}
+
 Examples:
   bricktrail query --sql \"SELECT * FROM violations WHERE severity = 'high' LIMIT 20\"
-  bricktrail query --format parquet report.sql > report.parquet";
+  bricktrail query --name dataset-users --format csv
+  bricktrail query --format parquet report.sql > report.parquet"
+    )
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -54,11 +70,15 @@ enum Format {
 
 pub async fn run(common: &Common, arguments: QueryArguments) -> anyhow::Result<ExitCode> {
     let config = common.config(None)?;
-    let text = match (&arguments.file, arguments.sql) {
-        (_, Some(text)) => text,
-        (Some(file), None) => std::fs::read_to_string(file)
+    let named = arguments.name.as_deref().and_then(NamedQuery::find);
+    let text = match (&arguments.file, arguments.sql, named) {
+        (_, Some(text), _) => text,
+        (_, _, Some(query)) => query.sql.to_owned(),
+        (Some(file), None, None) => std::fs::read_to_string(file)
             .map_err(|error| UsageError(format!("query file `{}`: {error}", file.display())))?,
-        (None, None) => return Err(UsageError("give a file or --sql".to_owned()).into()),
+        (None, None, None) => {
+            return Err(UsageError("give a file, --sql or --name".to_owned()).into());
+        }
     };
     let format = arguments.format.unwrap_or(if output::is_terminal() {
         Format::Table

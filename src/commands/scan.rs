@@ -90,7 +90,7 @@ pub async fn run(common: &Common, arguments: ScanArguments) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-fn now() -> UtcMicros {
+pub fn now() -> UtcMicros {
     UtcMicros::from_datetime(chrono::Utc::now())
 }
 
@@ -126,13 +126,13 @@ pub fn load_policy(dir: Option<&Path>, settings: &PolicySettings) -> anyhow::Res
 
 /// The progress bar; nothing where nobody looks.
 #[derive(Default)]
-struct Bar {
+pub struct Bar {
     bar: std::sync::OnceLock<ProgressBar>,
     rows: AtomicU64,
 }
 
 impl Bar {
-    fn finish(&self) {
+    pub fn finish(&self) {
         if let Some(bar) = self.bar.get() {
             bar.finish_and_clear();
         }

@@ -50,9 +50,17 @@ pub async fn run(arguments: SimulateArguments) -> anyhow::Result<ExitCode> {
         days: arguments.days,
         seed: arguments.seed,
     };
-    prepare(&arguments.out, &settings, arguments.force)?;
     let started = Instant::now();
-    let out = arguments.out.clone();
+    let summary = write(settings, &arguments.out, arguments.force).await?;
+    let text = text(&summary, &arguments.out, started.elapsed());
+    output::to_stdout(text.as_bytes()).context("write the summary")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the organisation, with a progress bar; `force` replaces an earlier one.
+pub async fn write(settings: Settings, out: &Path, force: bool) -> anyhow::Result<Summary> {
+    prepare(out, &settings, force)?;
+    let out = out.to_owned();
     let summary = tokio::task::spawn_blocking(move || {
         let bar = Bar::default();
         let summary = simulate(settings, &out, &bar);
@@ -61,9 +69,7 @@ pub async fn run(arguments: SimulateArguments) -> anyhow::Result<ExitCode> {
     })
     .await
     .context("simulate")??;
-    let text = text(&summary, &arguments.out, started.elapsed());
-    output::to_stdout(text.as_bytes()).context("write the summary")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(summary)
 }
 
 fn text(summary: &Summary, out: &Path, took: Duration) -> String {

@@ -1,6 +1,8 @@
 //! The closing summary of a scan: for a person, or for a program.
 
+use super::health::percent;
 use super::output::grouped;
+use super::page::Page;
 use crate::model::{AccessPath, Confidence, ObjectStatus, Verdict};
 use crate::pipeline::report::{LEVELS, Report};
 use bytesize::ByteSize;
@@ -197,6 +199,46 @@ fn attribution(report: &Report, out: &mut String) {
             format_args!("  no principal because: {}", reasons.join(", ")),
         );
     }
+    health(report, out);
+}
+
+/// How many have a person, and what would raise that most.
+fn health(report: &Report, out: &mut String) {
+    let (mut rows, mut named, mut several) = (0, 0, 0);
+    let mut gaps = std::collections::BTreeMap::new();
+    for counts in report.paths.values() {
+        let [.., [exact, strong, ambiguous, _]] = counts.by_level;
+        rows += counts.rows;
+        named += exact + strong;
+        several += ambiguous;
+        for (reason, n) in &counts.reasons {
+            if reason.advice().is_gap {
+                *gaps.entry(*reason).or_insert(0_u64) += n;
+            }
+        }
+    }
+    let mut page = Page::default();
+    page.line(format_args!(
+        "  principal known for {} of {} ({} %), one of several for {} ({} %)",
+        grouped(named),
+        grouped(rows),
+        percent(named, rows),
+        grouped(several),
+        percent(several, rows),
+    ));
+    if let Some((reason, n)) = gaps.into_iter().max_by_key(|(_, n)| *n) {
+        let advice = reason.advice();
+        page.wrapped(
+            "  ",
+            &format!(
+                "largest gap: {} {}; to mend it: {} (more: bricktrail health)",
+                reason.as_str(),
+                grouped(n),
+                advice.mend
+            ),
+        );
+    }
+    out.push_str(&page.into_text());
 }
 
 fn verdicts(report: &Report, out: &mut String) {

@@ -124,6 +124,11 @@ const EXPORTS: [(&str, Kind); 17] = [
     ),
 ];
 
+/// The exports that are looked for, by name, in the order of the table above.
+pub fn export_names() -> impl Iterator<Item = &'static str> {
+    EXPORTS.iter().map(|(name, _)| *name)
+}
+
 const JOB_RUN_TIMELINE: &str = "system.lakeflow.job_run_timeline";
 const JOB_TASK_RUN_TIMELINE: &str = "system.lakeflow.job_task_run_timeline";
 

@@ -6,7 +6,7 @@
 //! lake: what is committed together and how an interrupted commit is completed;
 //! [`ledger`] knows what is committed already; [`facts`] reads back what is known,
 //! by [`rows`]; [`databricks_tables`] and [`databricks`] hold what Databricks
-//! records; [`sql`] answers queries.
+//! records; [`sql`] answers queries, of which [`queries`] holds those that ship.
 
 pub mod chunks;
 pub mod columns;
@@ -18,6 +18,7 @@ pub mod error;
 pub mod fact_tables;
 pub mod facts;
 pub mod ledger;
+pub mod queries;
 pub mod rows;
 pub mod s3_access;
 pub mod sql;

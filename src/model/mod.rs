@@ -6,6 +6,7 @@
 //! allocation only when it is new.
 
 pub mod access;
+pub mod advice;
 pub mod attribution;
 pub mod databricks;
 pub mod databricks_join;
@@ -17,6 +18,7 @@ pub mod verdict;
 pub use access::{
     AccessEvent, Asked, Client, Credential, Operation, Outcome, Principal, Target, Tls, TlsVersion,
 };
+pub use advice::{Advice, Doubt};
 pub use attribution::{
     AccessPath, Attribution, Confidence, Method, PrincipalKind, UnattributedReason,
 };

@@ -4,7 +4,7 @@
 //! stored one, and the two rows are compared cell by cell: whatever a row
 //! claims is checked, also what AWS recorded.
 
-use super::cells::Cells;
+use super::super::cells::Cells;
 use crate::identity::{IdentityIndex, attribute, credential};
 use crate::lake::columns::batch;
 use crate::lake::s3_access::{DecidedAccess, RowSource, columns, partition_columns};

@@ -1,7 +1,8 @@
 //! The explanation for a program: one object, its members as in the tables.
 
+use super::super::cells::Cells;
 use super::again::Part;
-use super::cells::Cells;
+use super::databricks::Record;
 use super::evidence::Evidence;
 use super::record::Basis;
 use super::{Explanation, words};
@@ -26,7 +27,11 @@ fn of_row(explanation: &Explanation) -> anyhow::Result<Value> {
     let again = &explanation.again;
     let reason = explanation.row.text("unattributed_reason").map(|token| {
         let reason = words::reason(token);
-        json!({ "reason": token, "means": reason.why, "to_mend_it": reason.mend })
+        json!({ "reason": token, "means": reason.means, "to_mend_it": reason.mend })
+    });
+    let doubt = words::doubt(&explanation.row).map(|doubt| {
+        let advice = doubt.advice();
+        json!({ "doubt": doubt.as_str(), "means": advice.means, "to_mend_it": advice.mend })
     });
     let (from, because) = match &explanation.basis {
         Basis::Original => ("original_record", None),
@@ -35,7 +40,12 @@ fn of_row(explanation: &Explanation) -> anyhow::Result<Value> {
     Ok(json!({
         "stored": members(&explanation.row)?,
         "unattributed": reason,
+        "ambiguous": doubt,
         "evidence": explanation.evidence.iter().map(evidence).collect::<Vec<_>>(),
+        "considered": explanation.considered.iter()
+            .map(|other| json!({ "what": other.what, "fell_out_because": other.because }))
+            .collect::<Vec<_>>(),
+        "at_work": explanation.at_work,
         "log_object": explanation.object.as_ref().map(members).transpose()?,
         "decided_again": {
             "from": from,
@@ -81,6 +91,17 @@ fn evidence(piece: &Evidence) -> Value {
         "event_id": piece.event_id,
         "sts_sessions": piece.sessions.iter().map(session).collect::<Vec<_>>(),
         "ec2_instances": piece.instances.iter().map(instance).collect::<Vec<_>>(),
+        "databricks": piece.records.iter().map(record).collect::<Vec<_>>(),
+    })
+}
+
+fn record(record: &Record) -> Value {
+    let says = record.says.iter();
+    json!({
+        "what": record.what,
+        "at": record.at.map(|at| at.to_string()),
+        "says": says.map(|(name, value)| ((*name).to_owned(), value.clone().into()))
+            .collect::<serde_json::Map<String, Value>>(),
     })
 }
 

@@ -3,7 +3,7 @@
 //! Values go into filters as values, never into the text of a query: an event
 //! id comes from the command line, and every other id from a log.
 
-use super::cells::Cells;
+use super::super::cells::Cells;
 use super::evidence::Facts;
 use crate::lake::rows::{instance_at, session_at};
 use crate::model::{AccessEvent, Principal, StsSession, UtcMicros};
@@ -22,6 +22,10 @@ const FACTS_MAX: usize = 20_000;
 
 /// Around a session's creation, in seconds: wider than attribution looks.
 const CREATION_SLACK_SECS: i64 = 5;
+
+/// Around the life of a vended session: vended keys live an hour, and the vends
+/// within it have their own sessions within minutes.
+const NEIGHBOUR_SECS: i64 = 2 * 3600;
 
 pub struct Lookup {
     context: SessionContext,
@@ -76,12 +80,26 @@ impl Lookup {
 
     /// Every session and instance fact that the event's attribution can rest on.
     pub async fn facts_around(&self, row: &Cells, access: &AccessEvent<'_>) -> Result<Facts> {
-        let sessions = self.sessions_around(row, access.principal).await?;
+        let mut sessions = self.sessions_around(row, access.principal).await?;
+        let is_vended = row.text("access_path") == Some("unity_catalog");
+        if is_vended {
+            self.add_neighbours(row, access.event_time, &mut sessions)
+                .await?;
+        }
         let mut ids: BTreeSet<String> = row.owned("instance_id").into_iter().collect();
         ids.extend(instances_named_by(access.principal));
         for session in &sessions {
             ids.extend(session.role_session_name.clone());
             ids.extend(instances_named_by(&session.caller));
+        }
+        if let Some(source_ip) = access.client.source_ip.as_ref().filter(|_| is_vended) {
+            let nodes = self
+                .select(
+                    "ec2_instances",
+                    col("private_ip").eq(lit(source_ip.as_str())),
+                )
+                .await?;
+            ids.extend(nodes.iter().filter_map(|node| node.owned("instance_id")));
         }
         ids.retain(|id| id.starts_with("i-"));
         let evidence = row.list("attribution_evidence");
@@ -94,6 +112,37 @@ impl Lookup {
                 .map(|row| instance_at(row.batch(), 0))
                 .collect(),
         })
+    }
+
+    /// Adds the other sessions of the role: that a vend has one of its own is why it
+    /// is no candidate for this key.
+    async fn add_neighbours(
+        &self,
+        row: &Cells,
+        at: UtcMicros,
+        sessions: &mut Vec<StsSession>,
+    ) -> Result<()> {
+        let mut roles: BTreeSet<String> = row.owned("role_arn").into_iter().collect();
+        roles.extend(
+            sessions
+                .iter()
+                .filter_map(|session| session.role_arn.clone()),
+        );
+        let from = row.time("session_issued_at").unwrap_or(at);
+        let filter = any_of("role_arn", &roles).and(col("issued_at").between(
+            time(from.plus_seconds(-NEIGHBOUR_SECS)),
+            time(at.plus_seconds(NEIGHBOUR_SECS)),
+        ));
+        for found in self.select("sts_sessions", filter).await? {
+            let session = session_at(found.batch(), 0);
+            let is_known = |known: &StsSession| {
+                known.event_id == session.event_id && known.aws_account_id == session.aws_account_id
+            };
+            if !sessions.iter().any(is_known) {
+                sessions.push(session);
+            }
+        }
+        Ok(())
     }
 
     /// The sessions that the access may be of, and those before them.
@@ -159,12 +208,6 @@ fn created_near(principal: &Principal) -> Option<Expr> {
         principal.session_name.as_deref()?,
         principal.session_issued_at?,
     );
-    let time = |at: UtcMicros| {
-        lit(ScalarValue::TimestampMicrosecond(
-            Some(at.0),
-            Some("UTC".into()),
-        ))
-    };
     let (from, until) = (
         at.plus_seconds(-CREATION_SLACK_SECS),
         at.plus_seconds(CREATION_SLACK_SECS),
@@ -174,6 +217,13 @@ fn created_near(principal: &Principal) -> Option<Expr> {
             .eq(lit(name))
             .and(col("issued_at").between(time(from), time(until))),
     )
+}
+
+fn time(at: UtcMicros) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(
+        Some(at.0),
+        Some("UTC".into()),
+    ))
 }
 
 fn instances_named_by(principal: &Principal) -> impl Iterator<Item = String> {

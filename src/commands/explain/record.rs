@@ -4,7 +4,7 @@
 //! of the credentials, the bucket's owner, plain HTTP). So the object itself is
 //! read where it is at hand, but only if its bytes are those that were ingested.
 
-use super::cells::Cells;
+use super::super::cells::Cells;
 use crate::lake::fact_tables::hex;
 use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, Tls};
 use crate::pipeline::process::LOG_OBJECT_BYTES_MAX;

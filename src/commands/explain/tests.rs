@@ -1,16 +1,16 @@
 //! The rendering, on made-up rows: a read by a job cluster, stored and decided
 //! again, with what may go wrong in between.
 
+use super::super::cells::Cells;
 use super::again::{self, Part};
-use super::cells::Cells;
 use super::evidence::{self, Facts};
 use super::record::Basis;
 use super::{Explanation, json, text};
 use crate::identity::{IdentityIndex, attribute, credential};
 use crate::lake::s3_access::{DecidedAccess, RowSource};
 use crate::model::{
-    AccessEvent, Client, Ec2Instance, Operation, Outcome, Principal, StsSession, Target, Tls,
-    UtcMicros,
+    AccessEvent, Client, DatabricksFacts, Ec2Instance, Operation, Outcome, Principal, StsSession,
+    Target, Tls, UtcMicros,
 };
 use crate::policy::{Policy, PolicyFile, PolicySettings};
 use expect_test::{Expect, expect};
@@ -165,7 +165,7 @@ fn with_access<R>(then: impl FnOnce(&AccessEvent<'_>) -> R) -> R {
 fn explained(then: Facts, now: Facts, basis: Basis) -> Explanation {
     with_access(|access| {
         let row = stored(access, then);
-        let evidence = evidence::of(&row, &now);
+        let evidence = evidence::of(&row, &now, &DatabricksFacts::default());
         let index = IdentityIndex::new(Default::default()).with(now.sessions, now.instances);
         let policy = policy();
         let again = again::decide(&row, access, &index, &policy).unwrap();
@@ -174,6 +174,8 @@ fn explained(then: Facts, now: Facts, basis: Basis) -> Explanation {
             basis,
             again,
             evidence,
+            considered: Vec::new(),
+            at_work: Vec::new(),
             object: None,
             policy_version: policy.version().to_owned(),
             rules: policy.rules(),
@@ -203,76 +205,78 @@ fn an_auditor_reads_who_it_was_on_which_evidence_and_what_forbids_it() {
     check(
         explained(facts(), facts(), Basis::Original),
         expect![[r#"
-        Event cccccccc-0000-4000-8000-000000000003
-          verdict       out_of_policy  (the rules below forbid it)
+            Event cccccccc-0000-4000-8000-000000000003
+              verdict       out_of_policy  (the rules below forbid it)
 
-        What AWS recorded
-          event         GetObject (read), 2026-11-20T08:01:00Z
-          on            s3://lake/orders/part-0.parquet
-          outcome       ok
-          account       111122223333, us-west-2
-          principal     AssumedRole, arn:aws:sts::111122223333:assumed-role/etl/i-0a1b2c3d4e5f60718, account
-                        111122223333
-          role          arn:aws:iam::111122223333:role/etl
-          session       i-0a1b2c3d4e5f60718, issued 2026-11-20T08:00:00Z
-          credential    temporary, ASIAJOBEXAMPLE
-          client        10.0.0.7, [spark]
-          transport     TLSv1.1, AuthHeader
-          encryption    SSE_KMS
-          bytes         0 B in, 17.5 MiB out
-          request       R1
+            What AWS recorded
+              event         GetObject (read), 2026-11-20T08:01:00Z
+              on            s3://lake/orders/part-0.parquet
+              outcome       ok
+              account       111122223333, us-west-2
+              principal     AssumedRole, arn:aws:sts::111122223333:assumed-role/etl/i-0a1b2c3d4e5f60718, account
+                            111122223333
+              role          arn:aws:iam::111122223333:role/etl
+              session       i-0a1b2c3d4e5f60718, issued 2026-11-20T08:00:00Z
+              credential    temporary, ASIAJOBEXAMPLE
+              client        10.0.0.7, [spark]
+              transport     TLSv1.1, AuthHeader
+              encryption    SSE_KMS
+              bytes         0 B in, 17.5 MiB out
+              request       R1
 
-        Who it was
-          access path   instance_profile: signed with the credentials that EC2 delivered to an instance
-          instance      i-0a1b2c3d4e5f60718
-          session       exact      issued by STS event aaaaaaaa-0000-4000-8000-000000000001
-          workspace     none
-          cluster       exact      1120-k3x9p2ab
-          job           exact      77
-          task          none
-          person        none
-          no person     late: a source that should hold the fact has not been read up to this event
-          to mend it    CloudTrail names no person; Databricks' audit log, system tables and SCIM do. Import
-                        them up to this event and settle again; keep the system schemas access, compute,
-                        lakeflow and query and the verbose audit log enabled
-          standing      provisional: not settled yet
+            Who it was
+              access path   instance_profile: signed with the credentials that EC2 delivered to an instance
+              instance      i-0a1b2c3d4e5f60718
+              session       exact      issued by STS event aaaaaaaa-0000-4000-8000-000000000001
+              workspace     none
+              cluster       exact      1120-k3x9p2ab
+              job           exact      77
+              task          none
+              person        none
+              no person     late: a source that should hold the fact has not been read up to this event
+              to mend it    import Databricks' audit log, system tables (schemas access, compute, lakeflow,
+                            query) and SCIM up to this event, for CloudTrail names no person
+              standing      provisional: not settled yet
 
-        How that is known
-          M1_access_key: the access key is the one that an STS event issued
-          M3_instance_tags: the instance's tags name the cluster
-          M4_job_tag: the instance's tags name the job of its job cluster
-          1. 2026-11-20T08:00:00Z  AssumeRole  event aaaaaaaa-0000-4000-8000-000000000001
-             role       arn:aws:iam::111122223333:role/etl, session i-0a1b2c3d4e5f60718
-             issued     key ASIAJOBEXAMPLE, until 2026-11-20T14:00:00Z
-             caller     AWSService, ec2.amazonaws.com
-             account    111122223333, us-west-2
-          2. 2026-11-20T07:59:30Z  RunInstances  event bbbbbbbb-0000-4000-8000-000000000002
-             instance   i-0a1b2c3d4e5f60718
-             tags       Vendor=Databricks, ClusterId=1120-k3x9p2ab, JobId=77
+            How that is known
+              session: exact
+              by M1_access_key: the access key is the one that an STS event issued
+              1. 2026-11-20T08:00:00Z  AssumeRole  event aaaaaaaa-0000-4000-8000-000000000001
+                 role       arn:aws:iam::111122223333:role/etl, session i-0a1b2c3d4e5f60718
+                 issued     key ASIAJOBEXAMPLE, until 2026-11-20T14:00:00Z
+                 caller     AWSService, ec2.amazonaws.com
+                 account    111122223333, us-west-2
+              cluster: exact, workspace: none
+              by M3_instance_tags: the instance's tags name the cluster
+              2. 2026-11-20T07:59:30Z  RunInstances  event bbbbbbbb-0000-4000-8000-000000000002
+                 instance   i-0a1b2c3d4e5f60718
+                 tags       Vendor=Databricks, ClusterId=1120-k3x9p2ab, JobId=77
+              job: exact, task: none
+              by M4_job_tag: the instance's tags name the job of its job cluster
 
-        Whether it was allowed
-          dataset       none: no location of the policy's datasets.toml holds it
-          verdict       out_of_policy
-          policy        <version>
-          violates      weak-tls  [medium]  CC6.7
-                        sent with a TLS version below 1.2
-          not violated  anonymous
-          permit rules  all
+            Whether it was allowed
+              dataset       none: no location of the policy's datasets.toml holds it
+              verdict       out_of_policy
+              policy        <version>
+              violates      weak-tls  [medium]  CC6.7
+                            sent with a TLS version below 1.2
+              not violated  anonymous
+              permit rules  all
 
-        Decided again, just now
-          from          the original record: the object's bytes still have the hash that was ingested
-          record        the same as stored
-          attribution   the same as stored
-          verdict       the same as stored
+            Decided again, just now
+              from          the original record: the object's bytes still have the hash that was ingested
+              record        the same as stored
+              attribution   the same as stored
+              verdict       the same as stored
 
-        Where it stands
-          object        file:///trail/a.json.gz
-          record        3
-          etag          1f-2a
-          sha256        unknown: the object has no row in log_objects
-          ingested      2026-11-20T08:10:00Z
-          attributed    2026-11-20T08:10:00Z, algorithm version 2
-    "#]],
+            Where it stands
+              object        file:///trail/a.json.gz
+              record        3
+              etag          1f-2a
+              sha256        unknown: the object has no row in log_objects
+              ingested      2026-11-20T08:10:00Z
+              attributed    2026-11-20T08:10:00Z, algorithm version 2
+        "#]],
     );
 }
 
@@ -327,11 +331,14 @@ fn evidence_that_the_lake_does_not_hold_is_said_to_be_missing() {
     );
     expect![[r#"
         How that is known
-          M1_access_key: the access key is the one that an STS event issued
-          M3_instance_tags: the instance's tags name the cluster
-          M4_job_tag: the instance's tags name the job of its job cluster
+          session: exact
+          by M1_access_key: the access key is the one that an STS event issued
           1. event aaaaaaaa-0000-4000-8000-000000000001, which is not in the lake
+          cluster: exact, workspace: none
+          by M3_instance_tags: the instance's tags name the cluster
           2. event bbbbbbbb-0000-4000-8000-000000000002, which is not in the lake
+          job: exact, task: none
+          by M4_job_tag: the instance's tags name the job of its job cluster
     "#]]
     .assert_eq(&lines);
 }

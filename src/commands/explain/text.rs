@@ -2,10 +2,11 @@
 //! happened, who was it and how is that known, was it allowed, does that hold
 //! today, where does it stand.
 
+use super::super::cells::Cells;
+use super::super::page::{NAME, Page, listed};
 use super::again::Part;
-use super::cells::Cells;
+use super::databricks::Level;
 use super::evidence::Evidence;
-use super::page::{NAME, Page, listed};
 use super::record::Basis;
 use super::{Explanation, words};
 use crate::model::{Ec2Instance, StsSession};
@@ -42,7 +43,7 @@ pub fn text(explanations: &[Explanation]) -> String {
         head(&explanation.row, &mut page);
         recorded(&explanation.row, &mut page);
         who(&explanation.row, &mut page);
-        chain(&explanation.row, &explanation.evidence, &mut page);
+        chain(explanation, &mut page);
         verdict(explanation, &mut page);
         again(explanation, &mut page);
         provenance(explanation, &mut page);
@@ -175,8 +176,9 @@ fn who(row: &Cells, page: &mut Page) {
     for (level, ids, confidence) in LEVELS {
         let confidence = row.text(confidence).unwrap_or("none");
         let ids: Vec<&str> = ids.iter().filter_map(|name| row.text(name)).collect();
-        let ids = match (level, ids.is_empty()) {
-            ("session", false) => format!("issued by STS event {}", ids.join(" ")),
+        let ids = match (level, ids.as_slice()) {
+            ("session", [id]) => format!("issued by STS event {id}"),
+            ("job" | "task", [id, run]) => format!("{id}, run {run}"),
             _ => ids.join(", "),
         };
         page.line(format_args!("  {level:<NAME$} {confidence:<10} {ids}"));
@@ -190,9 +192,17 @@ fn who(row: &Cells, page: &mut Page) {
             page.say(name, &listed(&candidates));
         }
     }
+    if let Some(doubt) = words::doubt(row) {
+        let advice = doubt.advice();
+        page.say(
+            "open because",
+            &format!("{}: {}", doubt.as_str(), advice.means),
+        );
+        page.say("to mend it", advice.mend);
+    }
     if let Some(token) = row.text("unattributed_reason") {
         let reason = words::reason(token);
-        page.say("no person", &format!("{token}: {}", reason.why));
+        page.say("no person", &format!("{token}: {}", reason.means));
         page.say("to mend it", reason.mend);
     }
     let settled = row.truth("settled");
@@ -206,31 +216,111 @@ fn who(row: &Cells, page: &mut Page) {
     );
 }
 
-fn chain(row: &Cells, evidence: &[Evidence], page: &mut Page) {
+fn chain(explanation: &Explanation, page: &mut Page) {
+    let Explanation {
+        row,
+        evidence,
+        considered,
+        at_work,
+        ..
+    } = explanation;
     page.section("How that is known");
     let methods = row.list("attribution_methods");
-    for method in &methods {
-        page.line(format_args!("  {method}: {}", words::method(method)));
-    }
     if methods.is_empty() && evidence.is_empty() {
         page.line(format_args!(
             "  From the record alone; no other event is needed or known."
         ));
     }
-    for (i, piece) in evidence.iter().enumerate() {
-        let n = i + 1;
-        for session in &piece.sessions {
-            sts(n, session, page);
+    let is_placed = methods
+        .iter()
+        .any(|method| words::level(method) == Level::Cluster);
+    for level in [Level::Session, Level::Cluster, Level::Job, Level::Person] {
+        let methods: Vec<&String> = methods
+            .iter()
+            .filter(|method| words::level(method) == level)
+            .collect();
+        let evidence = || {
+            (1..)
+                .zip(evidence)
+                .filter(|(_, piece)| piece.level == level)
+        };
+        if methods.is_empty() && evidence().next().is_none() {
+            continue;
         }
-        for instance in &piece.instances {
-            ec2(n, instance, page);
+        page.line(format_args!("  {}", of_level(row, level, is_placed)));
+        for method in methods {
+            page.wrapped("  by ", &format!("{method}: {}", words::method(method)));
         }
-        if piece.sessions.is_empty() && piece.instances.is_empty() {
-            let id = &piece.event_id;
-            match words::databricks_record(id) {
-                Some(what) => page.line(format_args!("  {n}. {what}  {id}")),
-                None => page.line(format_args!("  {n}. event {id}, which is not in the lake")),
+        for (n, piece) in evidence() {
+            named(n, piece, page);
+        }
+        if level == Level::Person {
+            for person in at_work {
+                page.wrapped("  at work: ", person);
             }
+        }
+    }
+    if !considered.is_empty() {
+        page.section("What was near and fell out");
+        for other in considered {
+            page.wrapped("  ", &format!("{}: {}", other.what, other.because));
+        }
+    }
+}
+
+/// The levels that a group of methods tells of, each with its confidence.
+fn of_level(row: &Cells, level: Level, is_placed: bool) -> String {
+    let names: &[&str] = match level {
+        Level::Session => &["session"],
+        Level::Cluster => &["cluster", "workspace"],
+        Level::Job => &["job", "task"],
+        Level::Person if is_placed => &["principal"],
+        Level::Person => &["principal", "workspace"],
+    };
+    let is_workspace = row.text("workspace_confidence") != Some("none");
+    let known: Vec<String> = names
+        .iter()
+        .filter_map(|name| {
+            let confidence = row.text(&format!("{name}_confidence"))?;
+            let name = if *name == "principal" {
+                "person"
+            } else {
+                *name
+            };
+            Some((name, confidence))
+        })
+        // A key's layout names the workspace and no cluster.
+        .filter(|known| !is_workspace || *known != ("cluster", "none"))
+        .map(|(name, confidence)| format!("{name}: {confidence}"))
+        .collect();
+    known.join(", ")
+}
+
+/// One record with its number, which is its place in `attribution_evidence`.
+fn named(n: usize, piece: &Evidence, page: &mut Page) {
+    for session in &piece.sessions {
+        sts(n, session, page);
+    }
+    for instance in &piece.instances {
+        ec2(n, instance, page);
+    }
+    for record in &piece.records {
+        let at = record.at.map_or_else(String::new, |at| format!("{at}  "));
+        page.line(format_args!("  {n}. {at}{}", record.what));
+        for (name, value) in &record.says {
+            if !value.is_empty() {
+                page.say(&format!("   {name}"), value);
+            }
+        }
+        page.say("   record", &piece.event_id);
+    }
+    if piece.sessions.is_empty() && piece.instances.is_empty() && piece.records.is_empty() {
+        let id = &piece.event_id;
+        match words::databricks_record(id) {
+            Some(what) => page.line(format_args!(
+                "  {n}. {what}, whose record is not in the lake  {id}"
+            )),
+            None => page.line(format_args!("  {n}. event {id}, which is not in the lake")),
         }
     }
 }

@@ -1,5 +1,9 @@
 //! What the labels of a row mean, in words a person can act on.
 
+use super::super::cells::Cells;
+use super::databricks::Level;
+use crate::model::{Advice, Doubt, UnattributedReason};
+
 /// What an access path says.
 pub fn access_path(token: &str) -> &'static str {
     match token {
@@ -36,7 +40,8 @@ pub fn method(token: &str) -> &'static str {
         "M5_run_as" => "the job ran with the rights of its run-as principal",
         "M5_active_users" => "users who ran commands on the cluster within half an hour",
         "C1_vend" => {
-            "Unity Catalog vended a credential for the place within a minute of the key's issue"
+            "Unity Catalog vended a credential for the place within a minute of the key's issue, or \
+             later where the session may have been used again"
         }
         "C1_vend_key" => "the vend of Unity Catalog names this very key",
         "C1_session_reuse" => {
@@ -50,6 +55,42 @@ pub fn method(token: &str) -> &'static str {
         "root_bucket_layout" => "the key's layout in a Databricks root bucket names the workspace",
         _ => "not known to this version",
     }
+}
+
+/// The level that a method tells of.
+pub fn level(method: &str) -> Level {
+    match method.split('_').next() {
+        Some("M1" | "M2") => Level::Session,
+        Some("M3" | "C2" | "root") => Level::Cluster,
+        Some("M4") => Level::Job,
+        _ => Level::Person,
+    }
+}
+
+/// Why several people remain, as `queries/ambiguous-principals.sql` tells it from
+/// the same columns; `None` where one or nobody does.
+pub fn doubt(row: &Cells) -> Option<Doubt> {
+    if row.text("principal_confidence") != Some("ambiguous") {
+        return None;
+    }
+    let methods = row.list("attribution_methods");
+    let by = |method: &str| methods.iter().any(|m| m == method);
+    let is_vended = row.text("access_path") == Some("unity_catalog");
+    Some(if by("conflict") {
+        Doubt::Conflict
+    } else if is_vended && row.text("session_confidence") != Some("exact") {
+        Doubt::NoSession
+    } else if by("C1_session_reuse") {
+        Doubt::SessionReuse
+    } else if by("M5_dedicated_group") {
+        Doubt::DedicatedGroup
+    } else if by("M5_active_users") {
+        Doubt::SharedCluster
+    } else if by("C1_vend") {
+        Doubt::SeveralVends
+    } else {
+        Doubt::SeveralRuns
+    })
 }
 
 /// What kind of record of Databricks an evidence id names; `None` for an event of
@@ -70,73 +111,14 @@ pub fn databricks_record(id: &str) -> Option<&'static str> {
     })
 }
 
-/// Why nobody is named, and what would mend it.
-pub struct Reason {
-    pub why: &'static str,
-    pub mend: &'static str,
-}
-
-/// What an `unattributed_reason` says.
-pub fn reason(token: &str) -> Reason {
-    let (why, mend) = match token {
-        "late" => (
-            "a source that should hold the fact has not been read up to this event",
-            "CloudTrail names no person; Databricks' audit log, system tables and SCIM do. Import \
-             them up to this event and settle again; keep the system schemas access, compute, \
-             lakeflow and query and the verbose audit log enabled",
-        ),
-        "no_sts" => (
-            "the STS event that issued this key, or one before it, is not in the lake",
-            "record management events of all regions (an organisation trail), and scan the hours \
-             before the session was issued, in the account that owns the role too",
-        ),
-        "no_vend" => (
-            "no vend of Unity Catalog fits this key",
-            "enable the access schema and the verbose audit log of the workspace",
-        ),
-        "service_vend" => (
-            "Databricks vended the key to one of its own services, for somebody it does not name",
-            "use dedicated or job clusters for sensitive paths, and enable query history and lineage",
-        ),
-        "outside_retention" => (
-            "the source that would tell no longer reaches back to this event",
-            "read the system tables before their retention ends",
-        ),
-        "path_unsupported" => (
-            "a session that was Databricks' was turned into one of another role; that path is not \
-             followed",
-            "let workloads use the vended role itself, or a role of their own without chaining",
-        ),
-        "shared_cluster" => (
-            "several people shared the cluster, and AWS sees one identity for all",
-            "use dedicated or job clusters for sensitive paths, or Unity Catalog instead of an \
-             instance profile",
-        ),
-        "serverless" => (
-            "serverless compute has no instance that AWS would name",
-            "enable query history and lineage, which tell what ran",
-        ),
-        "platform" => (
-            "Databricks' own platform acted; no person did",
-            "nothing needs mending; the workspace is named where the key tells it",
-        ),
-        "external" => (
-            "someone outside acted: another account, an anonymous reader, or the holder of a \
-             pre-signed URL",
-            "grant other accounts a role of yours with a session name or source identity for each \
-             person; avoid pre-signed URLs and public objects",
-        ),
-        "not_databricks" => (
-            "an AWS identity that has nothing to do with Databricks; AWS's own name for it stands \
-             under principal",
-            "nothing needs mending; for static keys, move to roles, whose sessions tell who assumed \
-             them",
-        ),
-        "fields_omitted" => (
-            "CloudTrail left out the fields that would tell",
-            "look for the copy of the event in the caller's account, which may say more",
-        ),
-        _ => ("not known to this version", "update bricktrail"),
-    };
-    Reason { why, mend }
+/// What an `unattributed_reason` says, and what would mend it.
+pub fn reason(token: &str) -> Advice {
+    UnattributedReason::of_token(token).map_or(
+        Advice {
+            means: "not known to this version",
+            mend: "update bricktrail",
+            is_gap: true,
+        },
+        UnattributedReason::advice,
+    )
 }

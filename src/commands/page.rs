@@ -37,13 +37,21 @@ impl Page {
 
     /// A named value, broken into lines where it is a long sentence.
     pub fn say(&mut self, name: &str, value: &str) {
-        let room = WIDTH.saturating_sub(NAME + 3);
-        let mut name = name;
+        self.wrapped(&format!("  {name:<NAME$} "), value);
+    }
+
+    /// A value behind what leads to it; its further lines are indented as far.
+    pub fn wrapped(&mut self, lead: &str, value: &str) {
+        let indent = lead.chars().count();
+        let room = WIDTH.saturating_sub(indent);
+        let mut lead = lead;
+        let indent = " ".repeat(indent);
         let mut line = String::new();
         for word in value.split(' ') {
-            if !line.is_empty() && line.len() + 1 + word.len() > room {
-                self.line(format_args!("  {name:<NAME$} {line}"));
-                name = "";
+            let width = line.chars().count() + 1 + word.chars().count();
+            if !line.is_empty() && width > room {
+                self.line(format_args!("{lead}{line}"));
+                lead = &indent;
                 line.clear();
             }
             if !line.is_empty() {
@@ -51,7 +59,7 @@ impl Page {
             }
             line.push_str(word);
         }
-        self.line(format_args!("  {name:<NAME$} {line}"));
+        self.line(format_args!("{lead}{line}"));
     }
 
     /// The parts that are known, with a comma between them; nothing for none.

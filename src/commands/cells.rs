@@ -7,7 +7,17 @@ use crate::model::UtcMicros;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, StructArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::execution::context::SessionContext;
 use std::collections::BTreeMap;
+
+/// The rows of a query over the lake.
+///
+/// # Errors
+/// When the query cannot be planned or run.
+pub async fn rows(context: &SessionContext, sql: &str) -> datafusion::error::Result<Vec<Cells>> {
+    let batches = context.sql(sql).await?.collect().await?;
+    Ok(Cells::each(&batches).collect())
+}
 
 /// A row that is kept: a batch of one row, and its flat cells as text.
 #[derive(Clone)]
@@ -63,6 +73,12 @@ impl Cells {
 
     pub fn number(&self, name: &str) -> Option<i64> {
         self.text(name)?.parse().ok()
+    }
+
+    /// A count; 0 for NULL.
+    pub fn count(&self, name: &str) -> u64 {
+        let number = self.number(name).unwrap_or(0);
+        u64::try_from(number).unwrap_or(0)
     }
 
     pub fn truth(&self, name: &str) -> bool {
