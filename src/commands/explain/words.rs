@@ -121,8 +121,8 @@ pub fn reason(token: &str) -> Reason {
             "nothing needs mending; the workspace is named where the key tells it",
         ),
         "external" => (
-            "someone outside acted: another account, an anonymous reader, or the holder of a \
-             pre-signed URL",
+            "someone outside acted: another account, an anonymous reader, the holder of a \
+             pre-signed URL, or of a machine's key away from the machine",
             "grant other accounts a role of yours with a session name or source identity for each \
              person; avoid pre-signed URLs and public objects",
         ),
