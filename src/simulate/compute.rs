@@ -193,7 +193,12 @@ impl Maker<'_> {
         });
         // Rare ones, too, run on the first day.
         let mut at = START + self.random.between(0, period.min(8 * HOUR));
-        while at + length + 30 * MINUTE < self.org.size.end() {
+        // Jobs without machines work on until the exports are taken.
+        let end = match scenario {
+            Scenario::UcServerlessJob => self.org.size.exported(),
+            _ => self.org.size.end(),
+        };
+        while at + length + 30 * MINUTE < end {
             let length = length + self.random.between(0, length / 4 + 1);
             self.made.runs.push(Run {
                 job: count,
