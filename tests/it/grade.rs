@@ -154,8 +154,7 @@ impl Grades {
         self.by_scenario.keys().map(String::as_str)
     }
 
-    /// What is not as it must be: each level of all rows, and in each scenario what
-    /// must never be.
+    /// What is not as it must be, by level of all rows.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (marks, level) in self.total.iter().zip(&LEVELS) {
