@@ -5,6 +5,7 @@
 //! the file over the defaults, and with neither everything works.
 
 use crate::identity::IdentitySettings;
+use crate::model::network::Cidr;
 use crate::pipeline::scan::ScanLimits;
 use crate::policy::PolicySettings;
 use bytesize::ByteSize;
@@ -172,6 +173,7 @@ impl RawConfig {
                 ),
             });
         }
+        let known_networks = ranges(&self.network.known_networks)?;
         let mut policy = PolicySettings {
             known_networks: self.network.known_networks,
             known_vpc_endpoints: self.network.known_vpc_endpoints.clone(),
@@ -194,10 +196,21 @@ impl RawConfig {
                 log_delivery_roles: self.identity.log_delivery_roles,
                 storage_credential_roles: self.identity.storage_credential_roles,
                 compute_vpc_endpoints: self.network.known_vpc_endpoints,
+                known_networks,
             },
             limits,
         })
     }
+}
+
+fn ranges(texts: &[String]) -> Result<Vec<Cidr>, ConfigError> {
+    let range = |text: &String| {
+        Cidr::parse(text).ok_or_else(|| ConfigError::Value {
+            key: "network.known_networks",
+            problem: format!("`{text}` is no address range; write it like `10.0.0.0/8`"),
+        })
+    };
+    texts.iter().map(range).collect()
 }
 
 /// Policies see a session's age in whole hours, so its limit is one too.
@@ -253,6 +266,18 @@ mod tests {
         let error = complete("[scan]\nin_flight_bytes_max = \"16 MiB\"\ncommit_bytes = \"9 MiB\"")
             .unwrap_err();
         assert!(error.contains("scan.commit_bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_network_is_a_range_and_attribution_knows_it() {
+        let config = complete("[network]\nknown_networks = [\"10.0.0.0/8\"]").unwrap();
+        assert_eq!(
+            config.identity.known_networks,
+            [Cidr::parse("10.0.0.0/8").unwrap()]
+        );
+        let error = complete("[network]\nknown_networks = [\"10.0.0.0/40\"]").unwrap_err();
+        assert!(error.contains("network.known_networks"), "{error}");
+        assert!(error.contains("10.0.0.0/40"), "{error}");
     }
 
     #[test]

@@ -17,10 +17,14 @@ mod copies;
 mod demo;
 #[path = "it/durable.rs"]
 mod durable;
+#[path = "it/exam.rs"]
+mod exam;
 #[path = "it/export_formats.rs"]
 mod export_formats;
 #[path = "it/exports.rs"]
 mod exports;
+#[path = "it/grade.rs"]
+mod grade;
 #[path = "it/house.rs"]
 mod house;
 #[path = "it/kill.rs"]

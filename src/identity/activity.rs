@@ -173,7 +173,7 @@ impl Activity {
         items.map(|item| &item.value)
     }
 
-    /// What touched a location between `before` seconds before and `after` seconds
+    /// What touched a location, and when, between `before` seconds before and `after` seconds
     /// after the access.
     pub fn lineage_at<'a>(
         &'a self,
@@ -182,7 +182,7 @@ impl Activity {
         at: UtcMicros,
         (before, after): (i64, i64),
         span: &mut TimeSpan,
-    ) -> impl Iterator<Item = &'a Traced> + use<'a> {
+    ) -> impl Iterator<Item = (UtcMicros, &'a Traced)> + use<'a> {
         // A window with its middle elsewhere is an even one around that middle.
         let (middle, slack) = ((after - before) / 2, (after + before) / 2);
         let mut moved = TimeSpan::ALWAYS;
@@ -194,7 +194,7 @@ impl Activity {
             from: moved.from.plus_seconds(-middle),
             until: moved.until.plus_seconds(-middle),
         });
-        items.map(|item| &item.value)
+        items.map(|item| (item.from, &item.value))
     }
 
     pub fn statement(&self, id: Name) -> Option<&Executed> {

@@ -7,7 +7,7 @@ use super::hosts::Hosts;
 use super::index::IdentityIndex;
 use super::levels::{Levels, write};
 use super::link::Link;
-use super::network::is_public;
+use super::network::{is_off_node, is_public};
 use super::place::Place;
 use super::reason::reason;
 use super::root_bucket::workspace_of_key;
@@ -157,6 +157,10 @@ fn on_instance(ask: &mut Ask<'_>, class: &Class<'_>, hosts: Hosts) -> Levels {
             levels.grounds.by(Method::M4JobTag);
         }
         return levels;
+    }
+    if class.instance_id.is_some_and(|id| is_off_node(ask, id)) {
+        // Whose key it is stays known; whose work it was does not.
+        return Levels::on(hosts, Work::by(UnattributedReason::External));
     }
     let mut works = Vec::with_capacity(hosts.found.len());
     for host in &hosts.found {

@@ -2,24 +2,26 @@
 //! leaves open.
 //!
 //! Both are best effort and near in time only: they single out one of several
-//! candidates, or, where a vend names nobody, name one if both tell the same. They
-//! never make anything exact.
+//! candidates. Where a service asked for the key on somebody's behalf, they name that
+//! one if nobody else is left: not one who asked for the same place in his own name,
+//! whose lineage is that of his own key. Where nobody asked at all, a statement or run
+//! under way must confirm it. They never make anything exact.
 
 use super::ask::{Ask, Grounds, each_once};
+use super::names::Name;
 use super::network::private;
 use super::people::Person;
 use super::place::{Direction, upwards};
+use super::vend_claim::{FAR_SECS, KEY_LIFE_SECS, VendClaim, whom};
 use super::watermarks::FactSource;
 use super::work::{JobRunOf, TaskRunOf};
-use crate::model::{Confidence, Method, TimeSpan, UtcMicros};
+use crate::model::{Confidence, Method, TimeSpan, UnattributedReason, UtcMicros};
 
 /// Lineage is written when the work ends: before and after the access.
 const LINEAGE_SECS: (i64, i64) = (5 * 60, 60 * 60);
 /// Clocks around a statement or run.
 const STATEMENT_SLACK_SECS: i64 = 5;
 const RUN_SLACK_SECS: i64 = 60;
-/// How near to the issue of a key the statement lies that asked for it.
-const ISSUE_SECS: i64 = 60;
 
 /// What corroborates.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,8 @@ struct Voice {
     people: Vec<Person>,
     /// The statement or run that it names was under way at the access.
     is_confirmed: bool,
+    /// Whoever it names asked for the place in his own name.
+    has_own_key: bool,
     by_statement: bool,
     job: Option<JobRunOf>,
     task: Option<TaskRunOf>,
@@ -48,9 +52,10 @@ struct Voice {
 pub(super) fn witness(
     ask: &mut Ask<'_>,
     candidates: &[Person],
-    issued_at: Option<UtcMicros>,
+    claim: &VendClaim,
 ) -> Option<Witness> {
-    let voices = voices(ask);
+    let issued_at = claim.issued_at;
+    let voices = voices(ask, issued_at);
     if voices.is_empty() {
         return by_statements(ask, candidates, issued_at);
     }
@@ -67,11 +72,12 @@ pub(super) fn witness(
         .filter(|voice| voice.people.iter().any(|person| people.contains(person)))
         .collect();
     let is_confirmed = heard.iter().all(|voice| voice.is_confirmed);
+    let is_behalf = claim.reason == Some(UnattributedReason::ServiceVend)
+        && heard.iter().all(|voice| !voice.has_own_key);
+    let is_named = is_confirmed || !candidates.is_empty() || is_behalf;
     let person = match people.as_slice() {
         [] => return by_statements(ask, candidates, issued_at),
-        [_] if is_complete && is_whole && (is_confirmed || !candidates.is_empty()) => {
-            Confidence::Strong
-        }
+        [_] if is_complete && is_whole && is_named => Confidence::Strong,
         _ => Confidence::Ambiguous,
     };
     let mut witness = Witness {
@@ -107,7 +113,7 @@ fn sole<'a, T: Clone + PartialEq + 'a>(mut told: impl Iterator<Item = &'a Option
 }
 
 /// The rows of lineage whose path holds the key, in the direction of the access.
-fn voices(ask: &mut Ask<'_>) -> Vec<Voice> {
+fn voices(ask: &mut Ask<'_>, issued_at: Option<UtcMicros>) -> Vec<Voice> {
     let place = ask.place();
     let databricks = ask.databricks();
     let names = &databricks.names;
@@ -122,17 +128,21 @@ fn voices(ask: &mut Ask<'_>) -> Vec<Voice> {
             databricks
                 .activity
                 .lineage_at(location, is_target, ask.at, LINEAGE_SECS, &mut ask.span)
-                .copied(),
+                .map(|(at, row)| (at, location, *row)),
         );
     }
-    rows.sort_by(|a, b| names.text(a.evidence).cmp(names.text(b.evidence)));
+    // What was done before there was the key was not done with it.
+    let first = issued_at.map_or(UtcMicros::MIN, |issued| issued.plus_seconds(-FAR_SECS));
+    rows.retain(|(at, ..)| *at >= first);
+    rows.sort_by(|(.., a), (.., b)| names.text(a.evidence).cmp(names.text(b.evidence)));
     let mut voices = Vec::new();
-    for row in rows {
+    for (at, location, row) in rows {
         let mut voice = Voice {
             people: databricks
                 .people
                 .resolve(names.text(row.created_by), ask.at, &mut ask.span),
             is_confirmed: false,
+            has_own_key: false,
             by_statement: false,
             job: None,
             task: None,
@@ -219,9 +229,30 @@ fn voices(ask: &mut Ask<'_>) -> Vec<Voice> {
             });
         }
         each_once(&mut voice.people);
+        voice.has_own_key = has_own_key(ask, &voice.people, location, at);
         voices.push(voice);
     }
     voices
+}
+
+/// Whether one of the people asked for the place, or one above it, within the life of
+/// a key before `at`.
+fn has_own_key(ask: &Ask<'_>, people: &[Person], location: Name, at: UtcMicros) -> bool {
+    let databricks = ask.databricks();
+    let names = &databricks.names;
+    let (from, until) = (
+        at.plus_seconds(-KEY_LIFE_SECS - FAR_SECS),
+        at.plus_seconds(FAR_SECS),
+    );
+    upwards(names.text(location))
+        .filter_map(|outer| names.find(outer))
+        .flat_map(|outer| databricks.vends.of_location(outer, from, until))
+        .any(|vend| {
+            let mut constant = TimeSpan::ALWAYS;
+            let asked = names.text(whom(vend));
+            let asked = databricks.people.resolve(asked, at, &mut constant);
+            asked.iter().any(|person| people.contains(person))
+        })
 }
 
 /// C4 alone: of candidates who all ran statements when the key was issued, the one
@@ -246,7 +277,7 @@ fn by_statements(
         let name = names.find(&person.name)?;
         let mut constant = TimeSpan::ALWAYS;
         activity
-            .statements_at(name, issued_at, ISSUE_SECS, &mut constant)
+            .statements_at(name, issued_at, FAR_SECS, &mut constant)
             .next()?;
         let mut now: Vec<&str> = activity
             .statements_at(name, ask.at, STATEMENT_SLACK_SECS, &mut ask.span)

@@ -120,11 +120,10 @@ impl Databricks {
         let trust = Arc::make_mut(&mut self.trust);
         for (workspace, ip, _) in told.iter().filter(|(.., is_host)| !is_host) {
             let known = trust.entry(*workspace).or_default();
-            if hosts.contains(&self.names.text(*ip)) {
-                known.agreed = true;
-            } else {
-                known.differed = true;
-            }
+            // Each pair for itself: what is compared later takes nothing back, so that
+            // the order in which facts come cannot matter.
+            known.agreed |= hosts.contains(&self.names.text(*ip));
+            known.differed |= hosts.iter().any(|host| *host != self.names.text(*ip));
         }
     }
 

@@ -1,4 +1,5 @@
-//! C2: the cluster behind a private source address.
+//! C2: the cluster behind a private source address, and whether a machine's credential
+//! was used away from it.
 //!
 //! The addresses of hosts come from the Clusters API (`host_private_ip`) and from
 //! `RunInstances`. `private_ip` may be a container's: it counts only in workspaces
@@ -6,10 +7,11 @@
 //! stood at the time counts, and two of them are two candidates.
 
 use super::ask::Ask;
+use super::aws::filled;
 use super::hosts::{Host, Hosts};
 use super::nodes::{Addressed, State};
+use crate::model::network::Source;
 use crate::model::{Confidence, Method};
-use std::net::IpAddr;
 
 /// Rows of nodes are whole minutes.
 const MINUTE_SECS: i64 = 60;
@@ -87,23 +89,29 @@ fn lives(ask: &mut Ask<'_>, instance_id: &str) -> bool {
 
 /// The address, if it is one of a private network; IPv4 in IPv6 is unwrapped.
 pub(super) fn private(text: &str) -> Option<String> {
-    let ip: IpAddr = text.parse::<IpAddr>().ok()?.to_canonical();
-    let is_private = match ip {
-        IpAddr::V4(ip) => {
-            let [first, second, ..] = ip.octets();
-            ip.is_private() || (first == 100 && (64..128).contains(&second))
-        }
-        IpAddr::V6(ip) => ip
-            .octets()
-            .first()
-            .is_some_and(|first| first & 0xfe == 0xfc),
-    };
-    is_private.then(|| ip.to_string())
+    match Source::parse(text) {
+        Source::Private(ip) => Some(ip.to_string()),
+        _ => None,
+    }
 }
 
 /// Whether the text is an address of no private network.
 pub(super) fn is_public(text: &str) -> bool {
-    text.parse::<IpAddr>().is_ok() && private(text).is_none()
+    matches!(Source::parse(text), Source::Public(_))
+}
+
+/// Whether an instance's credentials were used away from it: by no AWS service on its
+/// behalf, and from an address that is neither its own nor of a known network.
+pub(super) fn is_off_node(ask: &Ask<'_>, instance_id: &str) -> bool {
+    let (client, index) = (ask.access.client, ask.index);
+    if filled(ask.access.principal.invoked_by.as_deref()).is_some()
+        || !index.known().is_outside(client)
+    {
+        return false;
+    }
+    let own = client.source_ip.as_deref().and_then(private);
+    let mut addresses = index.ec2_instances().addresses(instance_id);
+    own.is_none_or(|own| addresses.all(|address| address != own))
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(super) struct Sessions {
     roles: Names,
     /// Sessions of each role in the order of their issue.
     by_role: BTreeSet<(Name, UtcMicros, u32)>,
+    /// Whether any record of another account's call shows a session policy.
+    shows_policies: bool,
 }
 
 impl Sessions {
@@ -51,6 +53,8 @@ impl Sessions {
         if session.error_code.is_some() {
             return;
         }
+        self.shows_policies |= !session.policy_prefixes.is_empty()
+            && session.caller.identity_type.as_deref() == Some("AWSAccount");
         let session = self.pool.keep(session);
         let found = self.calls_of(&session);
         let place = match found.split_first() {
@@ -74,6 +78,12 @@ impl Sessions {
             let role = self.roles.add(role);
             self.by_role.insert((role, session.issued_at, place));
         }
+    }
+
+    /// Whether the role owner's records of another account's calls show the session
+    /// policy, as far as any has been seen: then one without policy had none.
+    pub fn shows_policies(&self) -> bool {
+        self.shows_policies
     }
 
     /// The sessions of a role issued between two times; one may come twice.

@@ -2,6 +2,8 @@
 //! ships about Databricks.
 
 use super::databricks::DatabricksIds;
+use crate::model::Client;
+use crate::model::network::{Cidr, KnownNetworks, Place, Source};
 use hashbrown::HashSet;
 
 /// The identity part of the configuration.
@@ -16,6 +18,9 @@ pub struct IdentitySettings {
     /// VPC endpoints of the networks that hold Databricks compute. With none, every
     /// private source address is looked up.
     pub compute_vpc_endpoints: Vec<String>,
+    /// Ranges that requests come from: own networks and NAT addresses, serverless
+    /// compute. With none, nothing counts as used from outside.
+    pub known_networks: Vec<Cidr>,
 }
 
 /// The same as sets; roles are compared by their full ARN, path included.
@@ -24,7 +29,7 @@ pub(super) struct Known {
     databricks_accounts: HashSet<String>,
     log_delivery_roles: HashSet<String>,
     storage_credential_roles: HashSet<String>,
-    compute_vpc_endpoints: HashSet<String>,
+    networks: KnownNetworks,
 }
 
 impl Known {
@@ -38,7 +43,10 @@ impl Known {
             databricks_accounts: accounts.chain(settings.databricks_account_ids).collect(),
             log_delivery_roles: deliverers.chain(settings.log_delivery_roles).collect(),
             storage_credential_roles: settings.storage_credential_roles.into_iter().collect(),
-            compute_vpc_endpoints: settings.compute_vpc_endpoints.into_iter().collect(),
+            networks: KnownNetworks {
+                networks: settings.known_networks,
+                vpc_endpoints: settings.compute_vpc_endpoints,
+            },
         }
     }
 
@@ -58,7 +66,15 @@ impl Known {
     /// Whether a private address seen through this endpoint can be a node's:
     /// networks apart use the same addresses.
     pub fn is_compute_endpoint(&self, vpc_endpoint_id: Option<&str>) -> bool {
-        self.compute_vpc_endpoints.is_empty()
-            || vpc_endpoint_id.is_some_and(|id| self.compute_vpc_endpoints.contains(id))
+        let known = &self.networks.vpc_endpoints;
+        known.is_empty() || vpc_endpoint_id.is_some_and(|id| known.iter().any(|known| known == id))
+    }
+
+    /// Whether a request came from none of the known networks; never if none is known.
+    pub fn is_outside(&self, client: &Client) -> bool {
+        let source = client.source_ip.as_deref().map(Source::parse);
+        let vpc_endpoint_id = client.vpc_endpoint_id.as_deref();
+        !self.networks.networks.is_empty()
+            && self.networks.place(source, vpc_endpoint_id) == Place::Outside
     }
 }

@@ -185,7 +185,7 @@ fn corroborate(ask: &mut Ask<'_>, claim: &VendClaim, levels: &mut Levels) {
         .filter(|person| !is_stand_in(&person.name))
         .cloned()
         .collect();
-    let Some(witness) = witness(ask, &candidates, claim.issued_at) else {
+    let Some(witness) = witness(ask, &candidates, claim) else {
         return;
     };
     // A vend of a service beside the candidates may be anyone's.

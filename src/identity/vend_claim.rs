@@ -2,12 +2,12 @@
 //!
 //! A vend and the session it led to share role, location, operation and, within the
 //! clocks of two companies, the time. The session policy tells location and
-//! operation of a key exactly; without the STS event the object key stands in for
-//! it, and the claim is one level lower.
+//! operation of a key exactly; without it the object key stands in for it, and only
+//! one vend within the clocks' difference is sure.
 //!
 //! Whether one session may serve several vends is not documented. It is measured: a
 //! vend that no session of its own answers may have been given this one, and then
-//! its people are candidates too.
+//! its people are candidates too, beside those whom it was issued for.
 
 use super::ask::{Ask, Grounds, each_once};
 use super::aws::filled;
@@ -63,7 +63,11 @@ impl VendClaim {
         for fit in &fits {
             voices.hear(ask, &fit.vend, &mut claim);
         }
-        let reused = reused(ask, &key, &voices.actors);
+        // A key is given out again only once it has been given out.
+        let reused = match fits.as_slice() {
+            [] => Vec::new(),
+            _ => reused(ask, &key, &voices.actors),
+        };
         for vend in &reused {
             voices.hear(ask, vend, &mut claim);
         }
@@ -98,7 +102,8 @@ impl VendClaim {
         let is_sure = has_passed
             && !is_reused
             && fits.iter().all(|fit| fit.is_placed)
-            && (key.is_proven || matches!(fits, [fit] if is_near(fit)));
+            && ((key.is_proven && key.locations.is_some())
+                || matches!(fits, [fit] if is_near(fit)));
         each_once(&mut self.people);
         self.person = match self.people.as_slice() {
             [] => Confidence::None,
@@ -130,6 +135,8 @@ impl VendClaim {
             UnattributedReason::ServiceVend
         } else if !key.has_session {
             UnattributedReason::NoSts
+        } else if key.is_unconfined && fits.is_empty() {
+            UnattributedReason::Platform
         } else if oldest.is_some_and(|oldest| key.issued_at < oldest.plus_seconds(-FAR_SECS)) {
             UnattributedReason::OutsideRetention
         } else {

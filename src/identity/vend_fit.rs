@@ -25,6 +25,9 @@ pub(super) struct Key<'a> {
     pub may_write: Option<bool>,
     pub has_session: bool,
     pub is_proven: bool,
+    /// Its record would show a session policy, and shows none: Unity Catalog confines
+    /// what it vends, so that the platform itself used this one.
+    pub is_unconfined: bool,
     /// Where the object lies, and what was done, where no policy tells.
     pub place: Option<Place>,
 }
@@ -69,6 +72,10 @@ pub(super) fn key_of<'a>(ask: &mut Ask<'a>, link: &Link<'a>) -> Option<Key<'a>> 
         may_write,
         has_session: link.confidence != Confidence::None,
         is_proven: link.exact().is_some(),
+        is_unconfined: link.exact().is_some()
+            && prefixes.is_empty()
+            && actions.is_empty()
+            && ask.index.issued_sessions().shows_policies(),
         place,
     })
 }
@@ -107,8 +114,15 @@ pub(super) fn fitting(ask: &Ask<'_>, key: &Key<'_>, from: UtcMicros, until: UtcM
             is_placed,
         }));
     };
+    // A request for a bucket as a whole tells no location: what is vended there may
+    // have been this key's or not.
+    let is_anywhere = key.locations.is_none() && key.place.is_some_and(|place| place.is_bucket);
     for place in locations_to_ask(ask, key) {
-        push(&mut vends.of_location(place, from, until), false, true);
+        push(
+            &mut vends.of_location(place, from, until),
+            false,
+            !is_anywhere,
+        );
     }
     let ids = ids_of(ask, key);
     for id in &ids {
@@ -147,6 +161,7 @@ fn locations_to_ask(ask: &Ask<'_>, key: &Key<'_>) -> Vec<Name> {
                 found.extend(databricks.vends.locations_below(location, names));
             }
         }
+        (None, Some(place)) if place.is_bucket && key.is_unconfined => {}
         (None, Some(place)) if place.is_bucket => {
             // Any location of the bucket: the bucket is known with the target.
             if let Some(bucket) = filled(ask.access.target.bucket.as_deref()) {

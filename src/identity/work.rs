@@ -100,6 +100,14 @@ impl Work {
         work
     }
 
+    /// Nobody's, for a reason.
+    pub fn by(reason: UnattributedReason) -> Work {
+        Work {
+            reason: Some(reason),
+            ..Work::default()
+        }
+    }
+
     /// Joins what was at work on every cluster that may have been the one.
     pub fn of_any(all: Vec<Work>) -> Work {
         let mut all = all.into_iter();

@@ -112,8 +112,8 @@ impl UnattributedReason {
                 is_gap: false,
             },
             UnattributedReason::External => Advice {
-                means: "someone outside acted: another account, an anonymous reader, or the holder of \
-                        a pre-signed URL",
+                means: "someone outside acted: another account, an anonymous reader, the holder of a \
+                        pre-signed URL, or of a machine's key away from the machine",
                 mend: "avoid public objects and pre-signed URLs; grant other accounts a role of yours \
                        with a session name or source identity for each person",
                 is_gap: false,

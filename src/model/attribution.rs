@@ -97,7 +97,8 @@ pub enum UnattributedReason {
     Serverless,
     /// Databricks' own platform acted.
     Platform,
-    /// Someone outside: a foreign account, an anonymous or pre-signed reader.
+    /// Someone outside: a foreign account, an anonymous or pre-signed reader, whoever
+    /// uses a machine's key away from it.
     External,
     /// An AWS identity that has nothing to do with Databricks.
     NotDatabricks,

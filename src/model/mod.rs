@@ -11,6 +11,7 @@ pub mod attribution;
 pub mod databricks;
 pub mod databricks_join;
 pub mod identity;
+pub mod network;
 pub mod object;
 pub mod time;
 pub mod verdict;

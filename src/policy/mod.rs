@@ -7,7 +7,7 @@
 //!    `schema.cedarschema`; `mentions` tells which inputs they can tell apart,
 //!    `reads` which of those differ from event to event.
 //! 4. `request` puts an access into Cedar's terms, with `vocabulary` for its
-//!    names, `network` for the place it came from, `settings` for what is known;
+//!    names, `settings` for what is known;
 //!    `values` are its attributes before they are Cedar's.
 //! 5. `judge` asks Cedar for every candidate and words the answer.
 //!
@@ -23,7 +23,6 @@ mod error;
 mod judge;
 mod loaded;
 mod mentions;
-mod network;
 mod reads;
 mod request;
 mod rules;

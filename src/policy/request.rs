@@ -11,10 +11,10 @@
 //! and [`Inputs::write`] writes all of them.
 
 use super::mentions::{Attribute, EntityType, Mentions};
-use super::network::{Place, Source};
 use super::settings::{Settings, is_account_id};
 use super::values::{Attributes, Value, write_optional, write_text};
 use super::vocabulary::{Action, Level, Vocabulary};
+use crate::model::network::{Place, Source};
 use crate::model::{
     AccessEvent, AccessPath, Attribution, Credential, Dataset, PrincipalKind, TimeSpan, TlsVersion,
     UtcMicros,

@@ -1,7 +1,7 @@
 //! The settings that verdicts depend on, checked once where they enter.
 
 use super::error::PolicyError;
-use super::network::{Cidr, KnownNetworks};
+use crate::model::network::{Cidr, KnownNetworks};
 
 /// What the configuration tells a policy about the organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]

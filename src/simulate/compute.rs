@@ -103,7 +103,7 @@ pub(super) struct Compute {
 }
 
 /// The jobs of a workspace: what each plays, its period and length in minutes.
-const JOBS: [(Scenario, i64, i64); 12] = [
+const JOBS: [(Scenario, i64, i64); 13] = [
     (Scenario::JobCluster, 120, 40),
     (Scenario::JobCluster, 240, 70),
     (Scenario::JobClusterSessionName, 180, 35),
@@ -116,6 +116,7 @@ const JOBS: [(Scenario, i64, i64); 12] = [
     (Scenario::JobClusterNoSts, 720, 25),
     (Scenario::UcServerlessJob, 180, 30),
     (Scenario::JobSharedId, 360, 30),
+    (Scenario::JobAllPurpose, 150, 40),
 ];
 
 /// Of the id that a job of the first and one of the second workspace share.
@@ -132,6 +133,7 @@ impl Compute {
                 random: Random::of(org.size.seed, "compute", &[number as u64]),
                 pool: Vec::new(),
                 addresses: Vec::new(),
+                all_purpose: Vec::new(),
                 made: &mut compute,
             };
             for unit in 0..org.size.units {
@@ -163,6 +165,8 @@ struct Maker<'o> {
     pool: Vec<(usize, i64)>,
     /// Addresses and since when they are free.
     addresses: Vec<(String, i64)>,
+    /// Jobs and the clusters that they share with nobody, though they could.
+    all_purpose: Vec<(usize, usize)>,
     made: &'o mut Compute,
 }
 
@@ -193,7 +197,12 @@ impl Maker<'_> {
         });
         // Rare ones, too, run on the first day.
         let mut at = START + self.random.between(0, period.min(8 * HOUR));
-        while at + length + 30 * MINUTE < self.org.size.end() {
+        // Jobs without machines work on until the exports are taken.
+        let end = match scenario {
+            Scenario::UcServerlessJob => self.org.size.exported(),
+            _ => self.org.size.end(),
+        };
+        while at + length + 30 * MINUTE < end {
             let length = length + self.random.between(0, length / 4 + 1);
             self.made.runs.push(Run {
                 job: count,
@@ -256,7 +265,13 @@ impl Maker<'_> {
         };
         let span = planned.at..planned.at + planned.length;
         let tasks = self.tasks(scenario, &span);
-        let cluster = (scenario != Scenario::UcServerlessJob).then(|| {
+        let is_own = !matches!(
+            scenario,
+            Scenario::UcServerlessJob | Scenario::JobAllPurpose
+        );
+        let shared =
+            (scenario == Scenario::JobAllPurpose).then(|| self.all_purpose(planned.job, creator));
+        let cluster = is_own.then(|| {
             let pool = scenario == Scenario::PoolCluster;
             let id = self.cluster_id(span.start);
             // Machines are up some minutes before the run's work.
@@ -297,8 +312,47 @@ impl Maker<'_> {
         });
         if let Some(run) = self.made.runs.get_mut(index) {
             run.tasks = tasks;
-            run.cluster = cluster;
+            run.cluster = cluster.or(shared);
         }
+    }
+
+    /// The cluster of a job that has none of its own: made once, up around the clock.
+    fn all_purpose(&mut self, job: usize, owner: usize) -> usize {
+        if let Some((_, cluster)) = self.all_purpose.iter().find(|(of, _)| *of == job) {
+            return *cluster;
+        }
+        let number = self.made.clusters.len();
+        self.all_purpose.push((job, number));
+        let made = START - 20 * DAY + 61 * self.random.between(0, 9000);
+        let id = self.cluster_id(made);
+        let mut placements = Vec::new();
+        for day in 0..self.org.size.days {
+            let from = START + day * DAY + 10 * MINUTE;
+            let lives = from..from + DAY - 20 * MINUTE;
+            for n in 0..2 {
+                let instance = self.launch(&lives, Some(Profile::Etl), Some(number), true);
+                placements.push(Placement {
+                    instance,
+                    span: lives.clone(),
+                    driver: n == 0,
+                });
+            }
+        }
+        self.made.clusters.push(Cluster {
+            workspace: self.number,
+            id,
+            name: format!("{} jobs", self.workspace.name),
+            run: None,
+            mode: Mode::Standard,
+            owner,
+            single_user: None,
+            profile: Some(Profile::Etl),
+            pool: false,
+            scenario: Scenario::JobAllPurpose,
+            span: START..self.org.size.end(),
+            placements,
+        });
+        number
     }
 
     /// Parallel tasks share the whole time; those in sequence are apart by more

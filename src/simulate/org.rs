@@ -68,9 +68,18 @@ pub(super) struct Size {
     pub units: u64,
 }
 
+/// How long after the trail's end the exports are taken, in days: by then all of the
+/// trail is delivered, and Databricks' tables tell of every hour that it holds.
+const EXPORTED_AFTER: i64 = 3;
+
 impl Size {
     pub(super) fn end(self) -> i64 {
         START + self.days * DAY
+    }
+
+    /// When the exports are taken; the organisation works on until then.
+    pub(super) fn exported(self) -> i64 {
+        self.end() + EXPORTED_AFTER * DAY
     }
 }
 

@@ -22,6 +22,7 @@ pub enum Scenario {
     JobLongRun,
     JobSharedId,
     JobCrossAccount,
+    JobAllPurpose,
     PoolCluster,
     RoleChain,
     Passthrough,
@@ -91,7 +92,7 @@ pub struct Truth {
 }
 
 impl Scenario {
-    pub const ALL: [Scenario; 49] = [
+    pub const ALL: [Scenario; 50] = [
         Scenario::JobCluster,
         Scenario::JobClusterSessionName,
         Scenario::JobClusterNoSts,
@@ -100,6 +101,7 @@ impl Scenario {
         Scenario::JobLongRun,
         Scenario::JobSharedId,
         Scenario::JobCrossAccount,
+        Scenario::JobAllPurpose,
         Scenario::PoolCluster,
         Scenario::RoleChain,
         Scenario::Passthrough,
@@ -153,6 +155,7 @@ impl Scenario {
             Scenario::JobLongRun => "job_long_run",
             Scenario::JobSharedId => "job_shared_id",
             Scenario::JobCrossAccount => "job_cross_account",
+            Scenario::JobAllPurpose => "job_all_purpose",
             Scenario::PoolCluster => "pool_cluster",
             Scenario::RoleChain => "role_chain",
             Scenario::Passthrough => "passthrough",
@@ -248,6 +251,8 @@ impl Scenario {
             // The session's name alone is no chain of identifiers.
             S::JobClusterNoSts => levels(Strong, Strong, Strong, Strong, Strong),
             S::JobParallelTasks => levels(Exact, Exact, Exact, Ambiguous, Strong),
+            // Anyone may use the cluster; the run is the one candidate in its time.
+            S::JobAllPurpose => levels(Exact, Exact, Strong, Strong, Strong),
             S::SharedClusterOneUser => levels(Exact, Exact, Nothing, Nothing, Strong),
             S::SharedClusterTwoUsers | S::DedicatedGroup | S::Passthrough => {
                 levels(Exact, Exact, Nothing, Nothing, Ambiguous)

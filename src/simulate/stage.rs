@@ -335,7 +335,7 @@ impl<'o> Stage<'o> {
     fn work_of_people(&mut self) {
         let compute = self.compute;
         for (number, cluster) in compute.clusters.iter().enumerate() {
-            if cluster.run.is_some() {
+            if cluster.run.is_some() || cluster.scenario == Scenario::JobAllPurpose {
                 continue;
             }
             let Some(workspace) = self.workspace(cluster.workspace) else {

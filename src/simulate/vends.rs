@@ -18,6 +18,32 @@ impl Vending<'_, '_> {
         self.two_at_once();
         self.services();
         self.oddities();
+        self.afterwards();
+    }
+
+    /// Somebody queries on until the exports are taken, which the trail does not see.
+    fn afterwards(&mut self) {
+        let mut at = self.stage.org.size.end() + HOUR;
+        while at < self.stage.org.size.exported() {
+            let Some(table) = self.usual_table() else {
+                return;
+            };
+            let seconds = self.random.between(2, 400);
+            self.stage.play.statements.push(Statement {
+                workspace: self.number,
+                user: 2,
+                at,
+                seconds,
+            });
+            self.stage.play.lineage.push(Lineage {
+                workspace: self.number,
+                user: 2,
+                at: at + seconds,
+                table: table.clone(),
+                notebook: false,
+            });
+            at += 4 * HOUR;
+        }
     }
 
     /// People on SQL warehouses and with engines of their own.
@@ -221,7 +247,8 @@ impl Vending<'_, '_> {
             let Some(job) = compute.jobs.get(run.job) else {
                 continue;
             };
-            if job.workspace != self.number {
+            // What is done after the trail's end only Databricks' tables tell.
+            if job.workspace != self.number || run.span.end > self.stage.org.size.end() {
                 continue;
             }
             let service = self.workspace.services.get(job.run_as);

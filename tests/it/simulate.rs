@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Runs `simulate`; its folder is `sim` in the world.
 #[track_caller]
-fn simulated(arguments: &[&str]) -> World {
+pub fn simulated(arguments: &[&str]) -> World {
     let world = World::new();
     let output = world.run(&[&["simulate", "sim"], arguments].concat());
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
@@ -130,7 +130,7 @@ fn table(world: &World, name: &str) -> Vec<Value> {
     rows
 }
 
-fn truth(world: &World) -> HashMap<String, Value> {
+pub fn truth(world: &World) -> HashMap<String, Value> {
     let rows = parquet_rows(&world.path("sim/truth.parquet"));
     let count = rows.len();
     let truth: HashMap<String, Value> = rows

@@ -2,6 +2,7 @@
 
 use super::lake_facts::*;
 use super::*;
+use crate::model::network::Cidr;
 use crate::model::{Confidence, DatabricksFacts, InstanceEvent, TaskRun, TaskRunSource};
 
 fn scoped() -> Asked {
@@ -189,6 +190,61 @@ fn what_a_credential_did_from_a_public_address_is_no_chain_of_identifiers() {
     assert_eq!(
         confidences("203.0.113.9"),
         (Confidence::Exact, Confidence::Strong)
+    );
+}
+
+#[test]
+fn a_machines_key_away_from_it_is_its_clusters_but_nobodys_work() {
+    let known = IdentitySettings {
+        known_networks: ["10.0.0.0/8", "203.0.113.0/24"]
+            .map(|range| Cidr::parse(range).unwrap())
+            .to_vec(),
+        compute_vpc_endpoints: vec!["vpce-1".to_owned()],
+        ..IdentitySettings::default()
+    };
+    let launch = Ec2Instance {
+        private_ip: some("172.16.0.9"),
+        ..ec2("run", "RunInstances", -5, &[("Vendor", "Databricks")])
+    };
+    let facts = DatabricksFacts {
+        task_runs: vec![task("9", "901", "1", "c1", 0, 600)],
+        jobs: vec![job("9", "1")],
+        ..on_cluster(vec![dedicated("c1", ANN)])
+    };
+    let index = IdentityIndex::new(known)
+        .with(vec![], vec![launch])
+        .with_databricks(facts);
+    let from = |ip: &str, vpc_endpoint_id: Option<&str>, invoked_by: Option<&str>| {
+        let mut asked = scoped();
+        asked.client.source_ip = some(ip);
+        asked.client.vpc_endpoint_id = vpc_endpoint_id.map(str::to_owned);
+        asked.principal.invoked_by = invoked_by.map(str::to_owned);
+        asked
+    };
+    for (asked, is_at_home) in [
+        (from("10.0.1.10", None, None), true),
+        (from("10.0.1.10", Some("vpce-1"), None), true),
+        (from("203.0.113.9", None, None), true),
+        (from("athena.amazonaws.com", None, None), true),
+        (
+            from("198.51.100.9", None, Some("athena.amazonaws.com")),
+            true,
+        ),
+        // The machine's own address, through an endpoint that is not configured.
+        (from("172.16.0.9", Some("vpce-2"), None), true),
+        (from("172.16.0.8", Some("vpce-2"), None), false),
+        (from("10.0.1.10", Some("vpce-2"), None), false),
+        (from("198.51.100.9", None, None), false),
+    ] {
+        let answer = asked.answer(&index);
+        let is_named = answer.principal.is_some() && answer.job_run_id.is_some();
+        assert_eq!(is_named, is_at_home, "{:?}", asked.client);
+        assert_eq!(answer.cluster_confidence, Confidence::Exact);
+    }
+    levels(
+        &from("198.51.100.9", None, None),
+        &index,
+        &format!("workspace=w1:exact cluster=c1:exact {I} external"),
     );
 }
 

@@ -283,7 +283,7 @@ fn without_its_sts_event_only_the_one_vend_within_seconds_is_strong() {
 }
 
 #[test]
-fn without_a_policy_a_call_on_the_bucket_fits_every_vend_in_it() {
+fn without_a_policy_a_call_on_the_bucket_may_be_of_every_vend_in_it() {
     let no_policy = session(&[], &[]);
     let bucket = |vends| {
         let index = configured(std::slice::from_ref(&no_policy), &[]).with_databricks(with(vends));
@@ -294,8 +294,53 @@ fn without_a_policy_a_call_on_the_bucket_fits_every_vend_in_it() {
     let ann = vend("a", 1, ANN, "s3://lake/sales");
     let elsewhere = vend("b", 1, BOB, "s3://other/sales");
     let stock = vend("c", 1, BOB, "s3://lake/stock");
-    assert!(bucket(vec![ann.clone(), elsewhere]).contains("principal=ann@example.com:strong"));
-    assert!(bucket(vec![ann, stock]).contains("principal=?:ambiguous"));
+    let of_ann = bucket(vec![ann.clone(), elsewhere]);
+    assert!(of_ann.contains("principal=?:ambiguous people{ann@example.com}"));
+    let of_both = bucket(vec![ann, stock]);
+    assert!(of_both.contains("people{ann@example.com bob@example.com}"));
+}
+
+#[test]
+fn without_a_policy_only_the_one_vend_within_seconds_is_strong() {
+    let bare = |seconds| {
+        let vend = vend("a", seconds, ANN, "s3://lake/sales");
+        configured(&[session(&[], &[])], &[]).with_databricks(with(vec![vend]))
+    };
+    levels(
+        &uc(),
+        &bare(5),
+        &format!("workspace=w1:strong principal={ANN}:strong"),
+    );
+    levels(
+        &uc(),
+        &bare(6),
+        &format!("workspace=?:ambiguous principal=?:ambiguous people{{{ANN}}}"),
+    );
+}
+
+#[test]
+fn a_session_without_the_policy_that_others_show_is_the_platforms() {
+    let shown = StsSession {
+        event_id: "sts2".to_owned(),
+        access_key_id: some("ASIA2"),
+        ..sales()
+    };
+    let index = configured(&[session(&[], &[]), shown], &[]).with_databricks(with(vec![vend(
+        "a",
+        1,
+        ANN,
+        "s3://lake/sales",
+    )]));
+    let mut bucket = uc();
+    bucket.object_key = None;
+    levels(&bucket, &index, "platform");
+    levels(&uc().key("new_location/probe"), &index, "platform");
+    // An object of the vend's own place is no guess.
+    levels(
+        &uc(),
+        &index,
+        &format!("workspace=w1:strong principal={ANN}:strong"),
+    );
 }
 
 #[test]
@@ -335,6 +380,13 @@ fn a_later_vend_that_no_session_answers_may_have_been_given_this_key() {
     );
     let own = configured(&[sales(), own], &[]).with_databricks(facts);
     levels(&uc().at(1300), &own, &alone);
+}
+
+#[test]
+fn a_key_that_was_given_to_nobody_is_given_again_to_nobody() {
+    let late = vend("b", 95, BOB, "s3://lake/sales");
+    let before = vend("x", -90_000, ANN, "s3://lake/stock");
+    levels(&uc().at(1300), &index(with(vec![before, late])), "no_vend");
 }
 
 #[test]
@@ -561,34 +613,63 @@ fn lineage_and_statement_together_name_whom_a_service_vended_for() {
         &index_of(row(ANN), vec![under_way.clone()]),
         &format!("workspace=w1:strong principal={ANN}:strong"),
     );
-    // Lineage alone names a candidate.
-    levels(
-        &uc(),
-        &index_of(lineage("l", 600, "s3://lake/sales", ANN), vec![]),
-        &format!("workspace=w1:strong principal=?:ambiguous people{{{ANN}}}"),
-    );
     // The statement was over before the access.
     levels(
         &uc(),
         &index_of(row(ANN), vec![statement("q1", -500, -100, ANN)]),
         "workspace=w1:strong service_vend",
     );
-    for (seconds, name) in [
-        (-300, true),
-        (3660, true),
-        (3661, false),
-        (-241, true),
-        (-301, false),
+    // From five minutes before the access to an hour after, not before the key.
+    for (access, seconds, is_named) in [
+        (0, -60, true),
+        (0, -61, false),
+        (0, 3600, true),
+        (0, 3601, false),
+        (2000, 1700, true),
+        (2000, 1699, false),
     ] {
         let row = lineage("l", seconds, "s3://lake/sales", ANN);
-        let found = uc().at(0).answer(&index_of(row, vec![]));
-        let named = !found.principal_candidates.is_empty();
-        assert_eq!(named, name && seconds <= 3600, "{seconds}");
+        let found = uc().at(access).answer(&index_of(row, vec![]));
+        assert_eq!(found.principal.is_some(), is_named, "{access} {seconds}");
     }
     let other = uc()
         .key("stock/a")
         .answer(&index_of(row(ANN), vec![under_way]));
     assert_eq!(other.principal, None, "another path");
+}
+
+#[test]
+fn lineage_names_whom_a_service_vended_for_if_it_leaves_one_without_a_key_of_his_own() {
+    let service = || vend("v", 1, "System-User", "s3://lake/sales");
+    let facts = |vends, lineage| {
+        index(DatabricksFacts {
+            lineage,
+            ..with(vends)
+        })
+    };
+    let row = |id: &str, by: &str| lineage(id, 600, "s3://lake/sales", by);
+    levels(
+        &uc(),
+        &facts(vec![service()], vec![row("l", ANN), row("m", ANN)]),
+        &format!("workspace=w1:strong principal={ANN}:strong"),
+    );
+    levels(
+        &uc(),
+        &facts(vec![service()], vec![row("l", ANN), row("m", BOB)]),
+        &format!("workspace=w1:strong principal=?:ambiguous people{{{ANN} {BOB}}}"),
+    );
+    // Ann read with a key that she asked for herself.
+    for (seconds, is_named) in [(200, false), (-3000, false), (-3061, true)] {
+        let own = vend("a", seconds, ANN, "s3://lake");
+        let found = uc().answer(&facts(vec![service(), own], vec![row("l", ANN)]));
+        assert_eq!(found.principal.is_some(), is_named, "{seconds}");
+    }
+    // Of a key that nobody asked for, lineage alone proves nothing.
+    levels(
+        &uc(),
+        &facts(vec![], vec![row("l", ANN)]),
+        &format!("principal=?:ambiguous people{{{ANN}}}"),
+    );
 }
 
 #[test]

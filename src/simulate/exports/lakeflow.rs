@@ -239,7 +239,8 @@ pub(super) fn audits(world: &World<'_>, number: usize, workspace: &Workspace) ->
                 ];
                 if let Some(cluster) = cluster {
                     params.push(("clusterId", cluster.id.to_string()));
-                    params.push(("jobClusterType", "new".to_owned()));
+                    let kind = cluster.run.map_or("existing", |_| "new");
+                    params.push(("jobClusterType", kind.to_owned()));
                 }
                 if !terminal.is_empty() {
                     params.push(("jobTerminalState", terminal.to_owned()));

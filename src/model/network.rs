@@ -1,13 +1,14 @@
-//! Tells where a request came from, and whether that is a known place.
+//! Where a request came from, and whether that is a known place.
 //!
-//! Unknown is not outside: with nothing configured, or no address recorded,
-//! [`Place::Unknown`] lets no rule fire.
+//! Policies judge by it, and attribution asks it whether a machine's credential was
+//! used away from the machine. Unknown is not outside: with nothing configured, or no
+//! address recorded, [`Place::Unknown`] lets nothing follow.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What CloudTrail's `sourceIPAddress` holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub enum Source {
     Private(IpAddr),
     Public(IpAddr),
     /// The DNS name of an AWS service.
@@ -18,7 +19,8 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn parse(text: &str) -> Source {
+    /// Reads the field; any text is one of the kinds.
+    pub fn parse(text: &str) -> Source {
         if let Ok(address) = text.parse::<IpAddr>() {
             // An IPv4 address may be written as IPv6 (`::ffff:10.0.0.1`).
             let address = address.to_canonical();
@@ -37,7 +39,8 @@ impl Source {
         }
     }
 
-    pub(super) fn kind(self) -> &'static str {
+    /// The kind's name.
+    pub fn kind(self) -> &'static str {
         match self {
             Source::Private(_) => "private",
             Source::Public(_) => "public",
@@ -47,7 +50,8 @@ impl Source {
         }
     }
 
-    pub(super) fn address(self) -> Option<IpAddr> {
+    /// The address, where it is one.
+    pub fn address(self) -> Option<IpAddr> {
         match self {
             Source::Private(address) | Source::Public(address) => Some(address),
             Source::Service | Source::AwsInternal | Source::Invalid => None,
@@ -57,14 +61,14 @@ impl Source {
 
 /// A range of addresses, as in `10.0.0.0/8`; a bare address is a range of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Cidr {
+pub struct Cidr {
     first: IpAddr,
     prefix_bits: u8,
 }
 
 impl Cidr {
     /// Reads a range; bits beyond the prefix are dropped. `None` when it is none.
-    pub(super) fn parse(text: &str) -> Option<Cidr> {
+    pub fn parse(text: &str) -> Option<Cidr> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
             None => (text, None),
@@ -79,7 +83,8 @@ impl Cidr {
         Some(Cidr { first, prefix_bits })
     }
 
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    /// Whether the address is in the range.
+    pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.first.is_ipv4()
             && masked(address, self.prefix_bits) == Some(self.first)
     }
@@ -93,15 +98,15 @@ impl std::fmt::Display for Cidr {
 
 /// Where a request came from, as far as the known networks tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     Inside,
     Outside,
     Unknown,
 }
 
 /// The networks and VPC endpoints that are configured as known.
-#[derive(Debug, Default)]
-pub(super) struct KnownNetworks {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownNetworks {
     pub networks: Vec<Cidr>,
     pub vpc_endpoints: Vec<String>,
 }
@@ -112,7 +117,7 @@ impl KnownNetworks {
     /// With known endpoints, a recorded endpoint decides alone: private addresses
     /// repeat in everyone's VPC. Otherwise the address decides; a private one came
     /// through an endpoint, so that without its id the networks must say.
-    pub(super) fn place(&self, source: Option<Source>, vpc_endpoint_id: Option<&str>) -> Place {
+    pub fn place(&self, source: Option<Source>, vpc_endpoint_id: Option<&str>) -> Place {
         let inside = match (vpc_endpoint_id, source) {
             (Some(id), _) if !self.vpc_endpoints.is_empty() => {
                 self.vpc_endpoints.iter().any(|known| known == id)
