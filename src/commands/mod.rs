@@ -9,6 +9,8 @@ mod explain;
 mod output;
 mod query;
 mod scan;
+mod settle;
+mod settle_summary;
 mod simulate;
 mod summary;
 
@@ -37,6 +39,7 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   bricktrail scan ./trail                       logs of a directory into ./lake
+  bricktrail settle                             decides again what all sources have passed
   bricktrail query --sql 'SELECT rule, count(*) FROM violations GROUP BY rule'
   bricktrail explain 7d91ac29-614a-4af9-af5c-c5a80e63a0bb
   bricktrail simulate ./northwind               a fictional organisation, with known answers
@@ -60,6 +63,8 @@ struct Common {
 enum Command {
     /// Reads CloudTrail logs into the lake; run again, it adds only what is new
     Scan(scan::ScanArguments),
+    /// Decides rows again once all identity sources have told, drops copies, compacts
+    Settle(settle::SettleArguments),
     /// Runs SQL over the lake's tables
     Query(query::QueryArguments),
     /// Shows one event in full: what AWS saw, who it was and why, each rule's answer
@@ -80,6 +85,7 @@ async fn run_command(arguments: Arguments) -> ExitCode {
     let Arguments { common, command } = arguments;
     let outcome = match command {
         Command::Scan(arguments) => scan::run(&common, arguments).await,
+        Command::Settle(arguments) => settle::run(&common, arguments).await,
         Command::Query(arguments) => query::run(&common, arguments).await,
         Command::Explain(arguments) => explain::run(&common, arguments).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,

@@ -5,7 +5,8 @@
 //! so for rows that have much in common; [`delta`] is one table; [`store`] is the
 //! lake: what is committed together and how an interrupted commit is completed;
 //! [`ledger`] knows what is committed already; [`facts`] reads back what is known,
-//! by [`rows`]; [`databricks_tables`] and [`databricks`] hold what Databricks
+//! by [`rows`]; [`settle`] reads rows to be decided again, and finds copies;
+//! [`databricks_tables`] and [`databricks`] hold what Databricks
 //! records; [`sql`] answers queries.
 
 pub mod chunks;
@@ -20,6 +21,7 @@ pub mod facts;
 pub mod ledger;
 pub mod rows;
 pub mod s3_access;
+pub mod settle;
 pub mod sql;
 pub mod store;
 

@@ -101,8 +101,11 @@ fn stored(access: &AccessEvent<'_>, facts: Facts) -> Cells {
         source: &RowSource {
             uri: "file:///trail/a.json.gz".to_owned(),
             etag: some("1f-2a"),
+            ingested_at: at(600),
         },
         source_index: 3,
+        addendum: None,
+        settled: false,
         decided_at: at(600),
     })
     .unwrap()

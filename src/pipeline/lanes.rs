@@ -1,0 +1,374 @@
+//! Decides and encodes the rows of a date, in lanes side by side.
+//!
+//! A lane takes a group of files, makes accesses of their rows, decides them, sorts
+//! them by time and encodes a file for each verdict; then it takes the next group.
+//! Groups hold files of one verdict and of neighbouring times, so that what comes
+//! out is as large as memory allows and sorted.
+//!
+//! INVARIANT (bounded): a lane holds at most [`LANE_BYTES_MAX`] of rows, however
+//! large a file is: what is full is encoded before more is read.
+
+use super::batch::decided;
+use super::decide::Decider;
+use super::settle_report::SettleReport;
+use crate::identity::IdentityIndex;
+use crate::lake::chunks::{Parts, Press, SharedRows};
+use crate::lake::columns::schema;
+use crate::lake::data_file::{EncodedFile, FileWriter, Partition, Times};
+use crate::lake::error::LakeError;
+use crate::lake::s3_access::{DecidedAccess, UNREPEATED, columns};
+use crate::lake::settle::accesses::{self, Labels, RowLog};
+use crate::lake::settle::copies::FileSurvey;
+use crate::lake::settle::files::{DateFile, Holder, Tables};
+use crate::lake::settle::{keep, reader};
+use crate::model::{UtcMicros, Verdict};
+use crate::policy::Policy;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Rows of one file that `settle` writes, at most.
+pub const FILE_ROWS_MAX: usize = 320 * 1024;
+
+/// Bytes of rows that a lane holds, at most.
+///
+/// Two lanes, each with as much again while it encodes, stay below 600 MB with all
+/// identity facts of a date.
+pub const LANE_BYTES_MAX: usize = 88 * 1024 * 1024;
+
+/// What is done with a file of the date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Its rows are decided again: all of them, or those not settled yet.
+    Decide { settled_too: bool },
+    /// What is settled in it stays as it is, without the rows that go.
+    Keep,
+}
+
+/// The work on one date, shared by the lanes.
+pub struct DateWork {
+    pub tables: Tables,
+    pub date: i32,
+    /// Each file with what stands in it and what is to be done.
+    pub files: Vec<(DateFile, FileSurvey, Task)>,
+    pub index: IdentityIndex,
+    pub policy: Arc<Policy>,
+    /// Rows of this time and earlier become settled.
+    pub horizon: UtcMicros,
+    pub now: UtcMicros,
+    /// Groups of files, by their places in `files`, and the next to be taken.
+    groups: Vec<std::ops::Range<usize>>,
+    next: AtomicUsize,
+    report: Mutex<SettleReport>,
+}
+
+impl DateWork {
+    pub fn new(
+        tables: Tables,
+        date: i32,
+        files: Vec<(DateFile, FileSurvey, Task)>,
+        (index, policy): (IdentityIndex, Arc<Policy>),
+        (horizon, now): (UtcMicros, UtcMicros),
+    ) -> DateWork {
+        DateWork {
+            groups: groups(&files),
+            tables,
+            date,
+            files,
+            index,
+            policy,
+            horizon,
+            now,
+            next: AtomicUsize::new(0),
+            report: Mutex::default(),
+        }
+    }
+
+    /// What the lanes have counted.
+    pub fn report(&self) -> SettleReport {
+        let report = self.report.lock();
+        report.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Works until no group is left; gives each file to `write`, which says whether
+    /// to go on.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn run_lane(
+        &self,
+        mut write: impl FnMut(EncodedFile) -> bool,
+        progress: impl Fn(u64),
+    ) -> Result<(), LakeError> {
+        let mut lane = Lane {
+            work: self,
+            decider: Decider::new(self.policy.clone()),
+            rows: RowLog::default(),
+            press: Press::new().map_err(encode_error)?,
+            amended: 0,
+        };
+        while let Some(group) = self.groups.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            for (file, survey, task) in self.files.get(group.clone()).unwrap_or_default() {
+                let go_on = match task {
+                    Task::Decide { settled_too } => {
+                        lane.read(file, survey, *settled_too, &mut write)?
+                    }
+                    Task::Keep => lane.keep(file, survey)?.is_none_or(&mut write),
+                };
+                if !go_on {
+                    return Ok(());
+                }
+                progress(survey.rows);
+            }
+            if !lane.flush(&mut write)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Neighbouring files that together fill a file.
+fn groups(files: &[(DateFile, FileSurvey, Task)]) -> Vec<std::ops::Range<usize>> {
+    let (mut groups, mut from, mut rows) = (Vec::new(), 0, 0);
+    for (place, (_, survey, _)) in files.iter().enumerate() {
+        if rows > 0 && rows + survey.rows > FILE_ROWS_MAX as u64 {
+            groups.push(from..place);
+            (from, rows) = (place, 0);
+        }
+        rows += survey.rows;
+    }
+    if from < files.len() {
+        groups.push(from..files.len());
+    }
+    groups
+}
+
+fn encode_error(error: impl std::fmt::Display) -> LakeError {
+    LakeError::encode("s3_access", error)
+}
+
+struct Lane<'w> {
+    work: &'w DateWork,
+    decider: Decider,
+    rows: RowLog,
+    press: Press,
+    /// Rows held that come from `s3_amendments`.
+    amended: u64,
+}
+
+/// A row to be written: its place among those held, and its decision.
+#[derive(Clone, Copy)]
+struct Row {
+    at: UtcMicros,
+    place: u32,
+    decision: u32,
+}
+
+impl Lane<'_> {
+    fn unreadable(&self, file: &DateFile, cause: impl std::fmt::Display) -> LakeError {
+        let table = self.work.tables.access();
+        let cause = format!("{}: {cause}", file.file.path);
+        LakeError::read(table.name, table.url(), cause)
+    }
+
+    fn keep(&self, file: &DateFile, survey: &FileSurvey) -> Result<Option<EncodedFile>, LakeError> {
+        let writer = file_writer();
+        let place = (self.work.date, file.verdict);
+        keep::keep_settled(file.open(&self.work.tables)?, survey, place, &writer)
+            .map_err(|error| self.unreadable(file, error))
+    }
+
+    /// Takes the rows of a file; what is full is written on the way.
+    fn read(
+        &mut self,
+        file: &DateFile,
+        survey: &FileSurvey,
+        settled_too: bool,
+        write: &mut impl FnMut(EncodedFile) -> bool,
+    ) -> Result<bool, LakeError> {
+        let opened = file.open(&self.work.tables)?;
+        let reader = reader::open(opened, &accesses::COLUMNS);
+        let reader = reader.map_err(|error| self.unreadable(file, error))?;
+        let mut first_row = 0;
+        for batch in reader {
+            let batch = batch.map_err(|error| self.unreadable(file, error))?;
+            let held = self.rows.len();
+            self.rows.add(&batch, file.verdict, |row| {
+                let row = first_row + row;
+                !survey.dropped.has(row) && (settled_too || !survey.settled.has(row))
+            });
+            first_row += batch.num_rows();
+            if file.holder == Holder::Amendments {
+                self.amended += (self.rows.len() - held) as u64;
+            }
+            let is_full = self.rows.len() >= FILE_ROWS_MAX || self.rows.bytes() >= LANE_BYTES_MAX;
+            if is_full && !self.flush(write)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Decides and writes the rows held.
+    fn flush(&mut self, write: &mut impl FnMut(EncodedFile) -> bool) -> Result<bool, LakeError> {
+        if self.rows.is_empty() {
+            return Ok(true);
+        }
+        let log = &self.rows.accesses;
+        let mut decisions = Vec::with_capacity(log.len());
+        let mut deciding = self.decider.batch(&self.work.index);
+        deciding.decide(log, |place, decision| {
+            if let Some(at) = log.event_time(place) {
+                decisions.push(Row {
+                    at,
+                    place: u32::try_from(place).unwrap_or(u32::MAX),
+                    decision,
+                });
+            }
+        });
+        drop(deciding);
+        let mut partitions: BTreeMap<(Verdict, bool), Vec<Row>> = BTreeMap::new();
+        for row in decisions {
+            let Some(decision) = self.decider.decision(row.decision) else {
+                continue;
+            };
+            let settled = row.at <= self.work.horizon;
+            let partition = (decision.judgement.verdict, settled);
+            partitions.entry(partition).or_default().push(row);
+        }
+        self.count(&partitions);
+        for ((verdict, settled), mut rows) in partitions {
+            rows.sort_unstable_by_key(|row| (row.at, row.place));
+            let file = self.encode(verdict, settled, &rows)?;
+            if !write(file) {
+                return Ok(false);
+            }
+        }
+        self.rows.clear();
+        self.amended = 0;
+        Ok(true)
+    }
+
+    fn count(&self, partitions: &BTreeMap<(Verdict, bool), Vec<Row>>) {
+        let mut counts: HashMap<(u32, u32), u64, foldhash::fast::FixedState> = HashMap::default();
+        let mut report = SettleReport {
+            amended: self.amended,
+            ..SettleReport::default()
+        };
+        for ((_, settled), rows) in partitions {
+            if !settled {
+                report.provisional += rows.len() as u64;
+                continue;
+            }
+            report.settled += rows.len() as u64;
+            for row in rows {
+                let before = self.rows.before(row.place as usize);
+                *counts.entry((before, row.decision)).or_default() += 1;
+            }
+        }
+        for ((before, decision), rows) in counts {
+            let before = self.rows.labels(before).copied();
+            let after = self
+                .decider
+                .decision(decision)
+                .map(|decision| Labels::of(&decision.attribution, decision.judgement.verdict));
+            if let Some(change) = before.zip(after) {
+                *report.changes.entry(change).or_default() += rows;
+            }
+        }
+        let all = self.work.report.lock();
+        all.unwrap_or_else(PoisonError::into_inner).add(report);
+    }
+
+    fn encode(
+        &mut self,
+        verdict: Verdict,
+        settled: bool,
+        rows: &[Row],
+    ) -> Result<EncodedFile, LakeError> {
+        let held = HeldRows {
+            held: &self.rows,
+            decider: &self.decider,
+            rows,
+            settled,
+            now: self.work.now,
+        };
+        let columns = columns();
+        let bytes = crate::lake::chunks::encode(&file_writer(), &columns, &held, &mut self.press)
+            .map_err(encode_error)?;
+        let partition = Partition::of(self.work.date, verdict);
+        Ok(EncodedFile {
+            bytes,
+            rows: rows.len() as u64,
+            partition: match settled {
+                true => partition.settled(),
+                false => partition,
+            },
+            times: held.times(),
+        })
+    }
+}
+
+fn file_writer() -> FileWriter {
+    FileWriter::new(schema(&columns()), &UNREPEATED, &["event_time"])
+}
+
+/// The rows of one file, as the lake encodes them.
+struct HeldRows<'l> {
+    held: &'l RowLog,
+    decider: &'l Decider,
+    rows: &'l [Row],
+    settled: bool,
+    now: UtcMicros,
+}
+
+impl<'l> HeldRows<'l> {
+    fn times(&self) -> Option<Times> {
+        let events = (self.rows.first()?.at, self.rows.last()?.at);
+        let sources = self
+            .rows
+            .iter()
+            .filter_map(|row| self.held.source(row.place as usize));
+        let ingested = sources.map(|source| source.ingested_at);
+        let (first, last) = ingested.fold((UtcMicros::MAX, UtcMicros::MIN), |(first, last), at| {
+            (first.min(at), last.max(at))
+        });
+        Some(Times {
+            events,
+            ingested: (first, last),
+        })
+    }
+}
+
+impl<'l> SharedRows<DecidedAccess<'l>> for HeldRows<'l> {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn row(&self, place: usize) -> Option<DecidedAccess<'l>> {
+        let row = self.rows.get(place)?;
+        let place = row.place as usize;
+        let source = self.held.source(place)?;
+        let decision = (self.decider, row.decision);
+        let decided = decided(&self.held.accesses, place, decision, (source, self.now))?;
+        Some(DecidedAccess {
+            settled: self.settled,
+            ..decided
+        })
+    }
+
+    fn decision(&self, place: usize) -> u32 {
+        self.rows.get(place).map_or(u32::MAX, |row| row.decision)
+    }
+
+    fn source(&self, place: usize) -> u32 {
+        let row = self.rows.get(place);
+        row.map_or(u32::MAX, |row| self.held.source_number(row.place as usize))
+    }
+
+    fn parts(&self, decision: u32) -> Parts {
+        let decision = self.decider.decision(decision);
+        decision.map(|decision| decision.parts).unwrap_or_default()
+    }
+}
