@@ -153,7 +153,10 @@ fn the_order_of_arrival_changes_no_settled_row() {
     let corrected = expected
         .iter()
         .filter(|row| !row["original_event_id"].is_null());
-    assert!(corrected.count() >= 30, "those made here, and the simulation's");
+    assert!(
+        corrected.count() >= 30,
+        "those made here, and the simulation's"
+    );
     assert!(expected.iter().all(|row| row["settled"] == true));
     for order in 0..ORDERS {
         let lake = format!("order-{order}");
