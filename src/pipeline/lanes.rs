@@ -28,13 +28,37 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows of one file that `settle` writes, at most.
-pub const FILE_ROWS_MAX: usize = 320 * 1024;
+pub const FILE_ROWS_MAX: usize = 256 * 1024;
 
 /// Bytes of rows that a lane holds, at most.
 ///
 /// Two lanes, each with as much again while it encodes, stay below 600 MB with all
 /// identity facts of a date.
-pub const LANE_BYTES_MAX: usize = 88 * 1024 * 1024;
+pub const LANE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Rows of a file are sorted by time in steps of so many microseconds, and within a
+/// step by who did what: rows alike lie together, and take less room.
+const TIME_STEP_MICROS: i64 = 5 * 60 * 1_000_000;
+
+/// What a lane works with, kept from date to date: fresh memory costs time, and
+/// memory that was given back is not at once the system's.
+pub struct Tools {
+    decider: Decider,
+    rows: RowLog,
+    press: Press,
+}
+
+impl Tools {
+    /// # Errors
+    /// When there is no encoder to be had.
+    pub fn new(policy: Arc<Policy>) -> Result<Tools, LakeError> {
+        Ok(Tools {
+            decider: Decider::new(policy),
+            rows: RowLog::with_room(FILE_ROWS_MAX, LANE_BYTES_MAX),
+            press: Press::new().map_err(encode_error)?,
+        })
+    }
+}
 
 /// What is done with a file of the date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +76,6 @@ pub struct DateWork {
     /// Each file with what stands in it and what is to be done.
     pub files: Vec<(DateFile, FileSurvey, Task)>,
     pub index: IdentityIndex,
-    pub policy: Arc<Policy>,
     /// Rows of this time and earlier become settled.
     pub horizon: UtcMicros,
     pub now: UtcMicros,
@@ -67,7 +90,7 @@ impl DateWork {
         tables: Tables,
         date: i32,
         files: Vec<(DateFile, FileSurvey, Task)>,
-        (index, policy): (IdentityIndex, Arc<Policy>),
+        index: IdentityIndex,
         (horizon, now): (UtcMicros, UtcMicros),
     ) -> DateWork {
         DateWork {
@@ -76,7 +99,6 @@ impl DateWork {
             date,
             files,
             index,
-            policy,
             horizon,
             now,
             next: AtomicUsize::new(0),
@@ -97,14 +119,14 @@ impl DateWork {
     /// When a file cannot be read.
     pub fn run_lane(
         &self,
+        tools: &mut Tools,
         mut write: impl FnMut(EncodedFile) -> bool,
         progress: impl Fn(u64),
     ) -> Result<(), LakeError> {
+        tools.rows.clear();
         let mut lane = Lane {
             work: self,
-            decider: Decider::new(self.policy.clone()),
-            rows: RowLog::default(),
-            press: Press::new().map_err(encode_error)?,
+            tools,
             amended: 0,
         };
         while let Some(group) = self.groups.get(self.next.fetch_add(1, Ordering::Relaxed)) {
@@ -150,9 +172,7 @@ fn encode_error(error: impl std::fmt::Display) -> LakeError {
 
 struct Lane<'w> {
     work: &'w DateWork,
-    decider: Decider,
-    rows: RowLog,
-    press: Press,
+    tools: &'w mut Tools,
     /// Rows held that come from `s3_amendments`.
     amended: u64,
 }
@@ -193,16 +213,17 @@ impl Lane<'_> {
         let mut first_row = 0;
         for batch in reader {
             let batch = batch.map_err(|error| self.unreadable(file, error))?;
-            let held = self.rows.len();
-            self.rows.add(&batch, file.verdict, |row| {
+            let held = self.tools.rows.len();
+            self.tools.rows.add(&batch, file.verdict, |row| {
                 let row = first_row + row;
                 !survey.dropped.has(row) && (settled_too || !survey.settled.has(row))
             });
             first_row += batch.num_rows();
             if file.holder == Holder::Amendments {
-                self.amended += (self.rows.len() - held) as u64;
+                self.amended += (self.tools.rows.len() - held) as u64;
             }
-            let is_full = self.rows.len() >= FILE_ROWS_MAX || self.rows.bytes() >= LANE_BYTES_MAX;
+            let is_full =
+                self.tools.rows.len() >= FILE_ROWS_MAX || self.tools.rows.bytes() >= LANE_BYTES_MAX;
             if is_full && !self.flush(write)? {
                 return Ok(false);
             }
@@ -212,12 +233,12 @@ impl Lane<'_> {
 
     /// Decides and writes the rows held.
     fn flush(&mut self, write: &mut impl FnMut(EncodedFile) -> bool) -> Result<bool, LakeError> {
-        if self.rows.is_empty() {
+        if self.tools.rows.is_empty() {
             return Ok(true);
         }
-        let log = &self.rows.accesses;
+        let log = &self.tools.rows.accesses;
         let mut decisions = Vec::with_capacity(log.len());
-        let mut deciding = self.decider.batch(&self.work.index);
+        let mut deciding = self.tools.decider.batch(&self.work.index);
         deciding.decide(log, |place, decision| {
             if let Some(at) = log.event_time(place) {
                 decisions.push(Row {
@@ -230,7 +251,7 @@ impl Lane<'_> {
         drop(deciding);
         let mut partitions: BTreeMap<(Verdict, bool), Vec<Row>> = BTreeMap::new();
         for row in decisions {
-            let Some(decision) = self.decider.decision(row.decision) else {
+            let Some(decision) = self.tools.decider.decision(row.decision) else {
                 continue;
             };
             let settled = row.at <= self.work.horizon;
@@ -239,13 +260,14 @@ impl Lane<'_> {
         }
         self.count(&partitions);
         for ((verdict, settled), mut rows) in partitions {
-            rows.sort_unstable_by_key(|row| (row.at, row.place));
+            let step = |at: UtcMicros| at.0.div_euclid(TIME_STEP_MICROS);
+            rows.sort_unstable_by_key(|row| (step(row.at), row.decision, row.place));
             let file = self.encode(verdict, settled, &rows)?;
             if !write(file) {
                 return Ok(false);
             }
         }
-        self.rows.clear();
+        self.tools.rows.clear();
         self.amended = 0;
         Ok(true)
     }
@@ -263,13 +285,14 @@ impl Lane<'_> {
             }
             report.settled += rows.len() as u64;
             for row in rows {
-                let before = self.rows.before(row.place as usize);
+                let before = self.tools.rows.before(row.place as usize);
                 *counts.entry((before, row.decision)).or_default() += 1;
             }
         }
         for ((before, decision), rows) in counts {
-            let before = self.rows.labels(before).copied();
+            let before = self.tools.rows.labels(before).copied();
             let after = self
+                .tools
                 .decider
                 .decision(decision)
                 .map(|decision| Labels::of(&decision.attribution, decision.judgement.verdict));
@@ -288,15 +311,16 @@ impl Lane<'_> {
         rows: &[Row],
     ) -> Result<EncodedFile, LakeError> {
         let held = HeldRows {
-            held: &self.rows,
-            decider: &self.decider,
+            held: &self.tools.rows,
+            decider: &self.tools.decider,
             rows,
             settled,
             now: self.work.now,
         };
         let columns = columns();
-        let bytes = crate::lake::chunks::encode(&file_writer(), &columns, &held, &mut self.press)
-            .map_err(encode_error)?;
+        let bytes =
+            crate::lake::chunks::encode(&file_writer(), &columns, &held, &mut self.tools.press)
+                .map_err(encode_error)?;
         let partition = Partition::of(self.work.date, verdict);
         Ok(EncodedFile {
             bytes,
@@ -314,6 +338,14 @@ fn file_writer() -> FileWriter {
     FileWriter::new(schema(&columns()), &UNREPEATED, &["event_time"])
 }
 
+/// First and last of some times.
+fn span(mut times: impl Iterator<Item = UtcMicros>) -> Option<(UtcMicros, UtcMicros)> {
+    let first = times.next()?;
+    Some(times.fold((first, first), |(first, last), at| {
+        (first.min(at), last.max(at))
+    }))
+}
+
 /// The rows of one file, as the lake encodes them.
 struct HeldRows<'l> {
     held: &'l RowLog,
@@ -325,18 +357,13 @@ struct HeldRows<'l> {
 
 impl<'l> HeldRows<'l> {
     fn times(&self) -> Option<Times> {
-        let events = (self.rows.first()?.at, self.rows.last()?.at);
         let sources = self
             .rows
             .iter()
             .filter_map(|row| self.held.source(row.place as usize));
-        let ingested = sources.map(|source| source.ingested_at);
-        let (first, last) = ingested.fold((UtcMicros::MAX, UtcMicros::MIN), |(first, last), at| {
-            (first.min(at), last.max(at))
-        });
         Some(Times {
-            events,
-            ingested: (first, last),
+            events: span(self.rows.iter().map(|row| row.at))?,
+            ingested: span(sources.map(|source| source.ingested_at))?,
         })
     }
 }

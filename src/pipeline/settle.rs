@@ -19,7 +19,7 @@
 //! begins that date anew.
 
 use super::horizon::Horizon;
-use super::lanes::{DateWork, Task};
+use super::lanes::{DateWork, Task, Tools};
 use super::scan::{record_policy, trail_complete_until};
 use super::settle_report::SettleReport;
 use crate::identity::{IdentityIndex, IdentitySettings};
@@ -32,7 +32,7 @@ use crate::lake::{Lake, LakeError, facts};
 use crate::model::UtcMicros;
 use crate::policy::Policy;
 use deltalake::kernel::{Add, Remove};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// Times that a date is begun anew because another settle came first: each time the
@@ -113,6 +113,7 @@ pub async fn settle(
         index,
         progress,
         job,
+        tools: Arc::default(),
     };
     let mut report = SettleReport {
         horizon: Some(horizon),
@@ -154,6 +155,8 @@ struct Settler {
     index: IdentityIndex,
     job: SettleJob,
     progress: Arc<dyn SettleProgress>,
+    /// What lanes that ended worked with.
+    tools: Arc<Mutex<Vec<Tools>>>,
 }
 
 impl Settler {
@@ -238,8 +241,7 @@ impl Settler {
         let (sessions, instances) = facts::read_identity_of(lake, date).await?;
         let index = self.index.clone().with(sessions, instances);
         let now = (self.job.now)();
-        let decisions = (index, self.job.policy.clone());
-        let work = DateWork::new(tables, date, todo, decisions, (self.horizon.at, now));
+        let work = DateWork::new(tables, date, todo, index, (self.horizon.at, now));
         let work = Arc::new(work);
         let mut adds = Vec::new();
         if let Err(error) = self.run_lanes(lake, &work, &mut adds).await {
@@ -294,11 +296,21 @@ impl Settler {
         let lanes: Vec<_> = (0..self.job.threads.clamp(1, LANES_MAX))
             .map(|_| {
                 let (work, made, progress) = (work.clone(), made.clone(), self.progress.clone());
+                let (tools, policy) = (self.tools.clone(), self.job.policy.clone());
                 blocking(move || {
+                    let lent = tools.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    let mut lent = match lent {
+                        Some(lent) => lent,
+                        None => Tools::new(policy)?,
+                    };
                     work.run_lane(
+                        &mut lent,
                         |file| made.blocking_send(file).is_ok(),
                         |rows| progress.rows(rows),
-                    )
+                    )?;
+                    let mut tools = tools.lock().unwrap_or_else(PoisonError::into_inner);
+                    tools.push(lent);
+                    Ok(())
                 })
             })
             .collect();

@@ -11,7 +11,7 @@ use crate::model::{
     UtcMicros, Verdict,
 };
 use crate::trail::AccessLog;
-use crate::trail::access_log::{Addendum, NewAccess};
+use crate::trail::access_log::{Addendum, LogSize, NewAccess};
 use crate::trail::event_id::{copy_key, guid_bytes, read_content_id};
 use crate::trail::request::S3Request;
 use arrow::array::{ArrayRef, RecordBatch};
@@ -169,6 +169,15 @@ impl RowLog {
 
     pub fn is_empty(&self) -> bool {
         self.source_of.is_empty()
+    }
+
+    /// A log with room for that much: what is not used is never touched.
+    pub fn with_room(rows: usize, text_bytes: usize) -> RowLog {
+        let mut log = RowLog::default();
+        log.accesses.make_room(LogSize { rows, text_bytes });
+        log.source_of.reserve_exact(rows);
+        log.before_of.reserve_exact(rows);
+        log
     }
 
     /// Bytes in use, about.

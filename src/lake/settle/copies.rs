@@ -24,7 +24,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// Keys of one pass over a date, in each of two lists; 40 bytes each.
-pub const KEYS_MAX: u64 = 2_500_000;
+pub const KEYS_MAX: u64 = 2_000_000;
 
 /// The columns that tell records of one event.
 const COLUMNS: [&str; 10] = [
@@ -182,7 +182,12 @@ pub fn survey(
     let rows: u64 = files.iter().filter_map(|file| file.file.stats.rows).sum();
     let passes = rows.div_ceil(KEYS_MAX).max(1);
     for number in 0..passes {
-        let mut pass = Pass::default();
+        // Room for all at once: lists that grow hold twice of it on the way.
+        let room = usize::try_from(rows / passes / 8 * 9).unwrap_or_default();
+        let mut pass = Pass {
+            own: Vec::with_capacity(room + 64),
+            ..Pass::default()
+        };
         for (file, date_file) in files.iter().enumerate() {
             let fail = |error: String| unreadable(tables, date_file, error);
             let reader = open(date_file.open(tables)?, &COLUMNS);
