@@ -6,7 +6,7 @@
 //! 1. a whole `scan` on all cores, into a fresh lake;
 //! 2. a `settle` of that lake: every row is read twice (its keys, then all of it),
 //!    decided again, sorted and encoded;
-//! 3. `settle --again` of the same lake on one core: nothing but large files.
+//! 3. `settle --again` of the same lake: nothing but large files.
 //!
 //! Targets: a settle decides at least half as many rows in a second of CPU as a scan
 //! does; at most 600 MB of memory however large a date is.
@@ -123,12 +123,12 @@ fn main() -> ExitCode {
     };
     let scanned = child(What::Scan, cores);
     let settled = child(What::Settle, cores);
-    let again = child(What::Again, 1);
+    let again = child(What::Again, cores);
     println!();
     for (name, done) in [
         ("scan", &scanned),
         ("settle", &settled),
-        ("settle --again, one lane", &again),
+        ("settle --again", &again),
     ] {
         println!(
             "{name:<26} {} rows, {:.2} CPU s, wall {:.2} s (keys {:.2}), {:.0} rows a CPU second, {:.2} us a row, peak {:.0} MB, files {} -> {}",
@@ -200,7 +200,6 @@ async fn run(task: &Task) -> Done {
     } else {
         let job = SettleJob {
             again: task.what == What::Again,
-            threads: task.threads,
             ..SettleJob::new(policy, identity, now)
         };
         let report = settle(&mut lake, job, watch.clone()).await.expect("settle");

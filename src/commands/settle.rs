@@ -84,7 +84,6 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
         again: arguments.again,
         as_of,
         dates: from..=to,
-        threads: config.limits.threads,
         ..SettleJob::new(Arc::new(policy), config.identity, now)
     };
     let bar = Arc::new(Bar::default());

@@ -4,14 +4,14 @@
 //! makes accesses of an object, [`decide`] asks identity and policy, [`batch`]
 //! makes rows of accesses, [`scan`] runs them all, [`report`] counts, [`used_logs`]
 //! saves memory from being asked for anew. [`settle`] decides rows of the lake again,
-//! in [`lanes`], once [`horizon`] says that all is known, and tells what changed in a
+//! in a [`lane`], once [`horizon`] says that all is known, and tells what changed in a
 //! [`settle_report`].
 
 pub mod batch;
 pub mod budget;
 pub mod decide;
 pub mod horizon;
-mod lanes;
+mod lane;
 pub mod process;
 pub mod report;
 pub mod route;

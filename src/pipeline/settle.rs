@@ -2,7 +2,7 @@
 //! drops what stands twice, and compacts, date by date.
 //!
 //! ```text
-//! horizon -> dates -> survey (keys of all rows) -> lanes (decide, encode) -> one commit
+//! horizon -> dates -> survey (keys of all rows) -> decide, encode -> one commit
 //! ```
 //! Of a date, every row whose time has come is read, decided with the identity facts
 //! that the lake holds now, and written as settled; other rows of the same files are
@@ -19,7 +19,7 @@
 //! begins that date anew.
 
 use super::horizon::Horizon;
-use super::lanes::{DateWork, Task, Tools};
+use super::lane::{DateWork, Task, Tools};
 use super::scan::{record_policy, trail_complete_until};
 use super::settle_report::SettleReport;
 use crate::identity::{IdentityIndex, IdentitySettings};
@@ -39,9 +39,6 @@ use tokio::sync::mpsc;
 /// other one got on, and mostly it left nothing to do.
 const REDO_MAX: u32 = 10;
 
-/// Lanes at most: each holds rows, and memory is bounded.
-const LANES_MAX: usize = 2;
-
 /// What a settle needs to be told.
 pub struct SettleJob {
     pub policy: Arc<Policy>,
@@ -52,7 +49,6 @@ pub struct SettleJob {
     pub as_of: Option<UtcMicros>,
     /// The first and the last date, in days since the epoch.
     pub dates: std::ops::RangeInclusive<i32>,
-    pub threads: usize,
     /// The clock.
     pub now: fn() -> UtcMicros,
 }
@@ -66,7 +62,6 @@ impl SettleJob {
             again: false,
             as_of: None,
             dates: i32::MIN..=i32::MAX,
-            threads: LANES_MAX,
             now,
         }
     }
@@ -108,12 +103,13 @@ pub async fn settle(
         index = index.as_of(at);
     }
     let horizon = Horizon::of(&index, trail_until);
+    let tools = Tools::new(job.policy.clone())?;
     let mut settler = Settler {
         horizon,
         index,
         progress,
         job,
-        tools: Arc::default(),
+        tools: Arc::new(Mutex::new(tools)),
     };
     let mut report = SettleReport {
         horizon: Some(horizon),
@@ -155,8 +151,8 @@ struct Settler {
     index: IdentityIndex,
     job: SettleJob,
     progress: Arc<dyn SettleProgress>,
-    /// What lanes that ended worked with.
-    tools: Arc<Mutex<Vec<Tools>>>,
+    /// Kept from date to date.
+    tools: Arc<Mutex<Tools>>,
 }
 
 impl Settler {
@@ -241,14 +237,22 @@ impl Settler {
         let (sessions, instances) = facts::read_identity_of(lake, date).await?;
         let index = self.index.clone().with(sessions, instances);
         let now = (self.job.now)();
-        let work = DateWork::new(tables, date, todo, index, (self.horizon.at, now));
-        let work = Arc::new(work);
+        let work = Arc::new(DateWork {
+            tables,
+            date,
+            files: todo,
+            index,
+            horizon: self.horizon.at,
+            now,
+        });
         let mut adds = Vec::new();
-        if let Err(error) = self.run_lanes(lake, &work, &mut adds).await {
-            lake.s3_access().discard(&adds).await;
-            return if_outdated(lake, &removes, error).await;
-        }
-        let mut report = work.report();
+        let mut report = match self.decide(lake, &work, &mut adds).await {
+            Ok(report) => report,
+            Err(error) => {
+                lake.s3_access().discard(&adds).await;
+                return if_outdated(lake, &removes, error).await;
+            }
+        };
         self.total(&work, &adds, &mut report);
         report.dropped = dropped;
         let rewrite = Rewrite {
@@ -284,46 +288,36 @@ impl Settler {
         tasks
     }
 
-    /// Runs the lanes and writes what they make; `adds` names what is written, also
-    /// when one fails.
-    async fn run_lanes(
+    /// Decides the rows and writes the files made of them; `adds` names what is
+    /// written, also when it fails.
+    async fn decide(
         &self,
         lake: &Lake,
         work: &Arc<DateWork>,
         adds: &mut Vec<Add>,
-    ) -> Result<(), LakeError> {
+    ) -> Result<SettleReport, LakeError> {
         let (made, mut files) = mpsc::channel::<EncodedFile>(1);
-        let lanes: Vec<_> = (0..self.job.threads.clamp(1, LANES_MAX))
-            .map(|_| {
-                let (work, made, progress) = (work.clone(), made.clone(), self.progress.clone());
-                let (tools, policy) = (self.tools.clone(), self.job.policy.clone());
-                blocking(move || {
-                    let lent = tools.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                    let mut lent = match lent {
-                        Some(lent) => lent,
-                        None => Tools::new(policy)?,
-                    };
-                    work.run_lane(
-                        &mut lent,
-                        |file| made.blocking_send(file).is_ok(),
-                        |rows| progress.rows(rows),
-                    )?;
-                    let mut tools = tools.lock().unwrap_or_else(PoisonError::into_inner);
-                    tools.push(lent);
-                    Ok(())
-                })
+        let deciding = {
+            let (work, progress, tools) = (work.clone(), self.progress.clone(), self.tools.clone());
+            blocking(move || {
+                let mut tools = tools.lock().unwrap_or_else(PoisonError::into_inner);
+                work.run(
+                    &mut tools,
+                    |file| made.blocking_send(file).is_ok(),
+                    |rows| progress.rows(rows),
+                )
             })
-            .collect();
-        drop(made);
+        };
         let writing = async {
             while let Some(file) = files.recv().await {
                 adds.push(lake.s3_access().write(file, work.now).await?);
             }
-            // Nobody takes what lanes still make once this has failed.
+            // Nobody takes what is still made once this has failed.
+            drop(files);
             Ok(())
         };
-        let (written, lanes) = tokio::join!(writing, futures::future::join_all(lanes));
-        written.and(lanes.into_iter().collect())
+        let (written, decided) = tokio::join!(writing, deciding);
+        written.and(decided)
     }
 
     fn total(&self, work: &DateWork, adds: &[Add], report: &mut SettleReport) {

@@ -393,9 +393,7 @@ fn again(explanation: &Explanation, page: &mut Page) {
         ),
         Basis::Row(why) => page.say(
             "from",
-            &format!(
-                "the stored row, because {why}. It holds what decisions read of it"
-            ),
+            &format!("the stored row, because {why}. It holds what decisions read of it"),
         ),
     }
     let stored = explanation.row.text("policy_version");

@@ -1,12 +1,14 @@
-//! Decides and encodes the rows of a date, in lanes side by side.
+//! Decides and encodes the rows of a date.
 //!
-//! A lane takes a group of files, makes accesses of their rows, decides them, sorts
-//! them by time and encodes a file for each verdict; then it takes the next group.
-//! Groups hold files of one verdict and of neighbouring times, so that what comes
-//! out is as large as memory allows and sorted.
+//! Makes accesses of the rows of its files, one after the other, until it holds as
+//! many as memory allows; decides them, sorts them by time and encodes a file for
+//! each verdict; then it goes on. The files come by verdict and time, so that what
+//! comes out is large, and sorted. One core does all of it, for memory holds one
+//! large file in the making, not several; it decides more rows in a second than a
+//! scan on two cores writes.
 //!
-//! INVARIANT (bounded): a lane holds at most [`LANE_BYTES_MAX`] of rows, however
-//! large a file is: what is full is encoded before more is read.
+//! INVARIANT (bounded): at most [`HELD_BYTES_MAX`] of rows are held, however large a
+//! file is: what is full is encoded before more is read.
 
 use super::batch::decided;
 use super::decide::Decider;
@@ -24,23 +26,22 @@ use crate::lake::settle::{keep, reader};
 use crate::model::{UtcMicros, Verdict};
 use crate::policy::Policy;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Rows of one file that `settle` writes, at most.
-pub const FILE_ROWS_MAX: usize = 256 * 1024;
+pub const FILE_ROWS_MAX: usize = 384 * 1024;
 
-/// Bytes of rows that a lane holds, at most.
+/// Bytes of rows held, at most.
 ///
-/// Two lanes, each with as much again while it encodes, stay below 600 MB with all
+/// With as much again while they are encoded, a settle stays below 600 MB beside the
 /// identity facts of a date.
-pub const LANE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const HELD_BYTES_MAX: usize = 96 * 1024 * 1024;
 
 /// Rows of a file are sorted by time in steps of so many microseconds, and within a
 /// step by who did what: rows alike lie together, and take less room.
 const TIME_STEP_MICROS: i64 = 5 * 60 * 1_000_000;
 
-/// What a lane works with, kept from date to date: fresh memory costs time, and
+/// What the lane works with, kept from date to date: fresh memory costs time, and
 /// memory that was given back is not at once the system's.
 pub struct Tools {
     decider: Decider,
@@ -54,7 +55,7 @@ impl Tools {
     pub fn new(policy: Arc<Policy>) -> Result<Tools, LakeError> {
         Ok(Tools {
             decider: Decider::new(policy),
-            rows: RowLog::with_room(FILE_ROWS_MAX, LANE_BYTES_MAX),
+            rows: RowLog::with_room(FILE_ROWS_MAX, HELD_BYTES_MAX),
             press: Press::new().map_err(encode_error)?,
         })
     }
@@ -69,7 +70,7 @@ pub enum Task {
     Keep,
 }
 
-/// The work on one date, shared by the lanes.
+/// The work on one date.
 pub struct DateWork {
     pub tables: Tables,
     pub date: i32,
@@ -79,91 +80,42 @@ pub struct DateWork {
     /// Rows of this time and earlier become settled.
     pub horizon: UtcMicros,
     pub now: UtcMicros,
-    /// Groups of files, by their places in `files`, and the next to be taken.
-    groups: Vec<std::ops::Range<usize>>,
-    next: AtomicUsize,
-    report: Mutex<SettleReport>,
 }
 
 impl DateWork {
-    pub fn new(
-        tables: Tables,
-        date: i32,
-        files: Vec<(DateFile, FileSurvey, Task)>,
-        index: IdentityIndex,
-        (horizon, now): (UtcMicros, UtcMicros),
-    ) -> DateWork {
-        DateWork {
-            groups: groups(&files),
-            tables,
-            date,
-            files,
-            index,
-            horizon,
-            now,
-            next: AtomicUsize::new(0),
-            report: Mutex::default(),
-        }
-    }
-
-    /// What the lanes have counted.
-    pub fn report(&self) -> SettleReport {
-        let report = self.report.lock();
-        report.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Works until no group is left; gives each file to `write`, which says whether
-    /// to go on.
+    /// Works through the files; gives each new one to `write`, which says whether to
+    /// go on.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn run_lane(
+    pub fn run(
         &self,
         tools: &mut Tools,
         mut write: impl FnMut(EncodedFile) -> bool,
         progress: impl Fn(u64),
-    ) -> Result<(), LakeError> {
+    ) -> Result<SettleReport, LakeError> {
         tools.rows.clear();
         let mut lane = Lane {
             work: self,
             tools,
             amended: 0,
+            report: SettleReport::default(),
         };
-        while let Some(group) = self.groups.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            for (file, survey, task) in self.files.get(group.clone()).unwrap_or_default() {
-                let go_on = match task {
-                    Task::Decide { settled_too } => {
-                        lane.read(file, survey, *settled_too, &mut write)?
-                    }
-                    Task::Keep => lane.keep(file, survey)?.is_none_or(&mut write),
-                };
-                if !go_on {
-                    return Ok(());
+        for (file, survey, task) in &self.files {
+            let go_on = match task {
+                Task::Decide { settled_too } => {
+                    lane.read(file, survey, *settled_too, &mut write)?
                 }
-                progress(survey.rows);
+                Task::Keep => lane.keep(file, survey)?.is_none_or(&mut write),
+            };
+            if !go_on {
+                return Ok(lane.report);
             }
-            if !lane.flush(&mut write)? {
-                return Ok(());
-            }
+            progress(survey.rows);
         }
-        Ok(())
+        lane.flush(&mut write)?;
+        Ok(lane.report)
     }
-}
-
-/// Neighbouring files that together fill a file.
-fn groups(files: &[(DateFile, FileSurvey, Task)]) -> Vec<std::ops::Range<usize>> {
-    let (mut groups, mut from, mut rows) = (Vec::new(), 0, 0);
-    for (place, (_, survey, _)) in files.iter().enumerate() {
-        if rows > 0 && rows + survey.rows > FILE_ROWS_MAX as u64 {
-            groups.push(from..place);
-            (from, rows) = (place, 0);
-        }
-        rows += survey.rows;
-    }
-    if from < files.len() {
-        groups.push(from..files.len());
-    }
-    groups
 }
 
 fn encode_error(error: impl std::fmt::Display) -> LakeError {
@@ -175,6 +127,7 @@ struct Lane<'w> {
     tools: &'w mut Tools,
     /// Rows held that come from `s3_amendments`.
     amended: u64,
+    report: SettleReport,
 }
 
 /// A row to be written: its place among those held, and its decision.
@@ -223,7 +176,7 @@ impl Lane<'_> {
                 self.amended += (self.tools.rows.len() - held) as u64;
             }
             let is_full =
-                self.tools.rows.len() >= FILE_ROWS_MAX || self.tools.rows.bytes() >= LANE_BYTES_MAX;
+                self.tools.rows.len() >= FILE_ROWS_MAX || self.tools.rows.bytes() >= HELD_BYTES_MAX;
             if is_full && !self.flush(write)? {
                 return Ok(false);
             }
@@ -272,7 +225,7 @@ impl Lane<'_> {
         Ok(true)
     }
 
-    fn count(&self, partitions: &BTreeMap<(Verdict, bool), Vec<Row>>) {
+    fn count(&mut self, partitions: &BTreeMap<(Verdict, bool), Vec<Row>>) {
         let mut counts: HashMap<(u32, u32), u64, foldhash::fast::FixedState> = HashMap::default();
         let mut report = SettleReport {
             amended: self.amended,
@@ -300,8 +253,7 @@ impl Lane<'_> {
                 *report.changes.entry(change).or_default() += rows;
             }
         }
-        let all = self.work.report.lock();
-        all.unwrap_or_else(PoisonError::into_inner).add(report);
+        self.report.add(report);
     }
 
     fn encode(
