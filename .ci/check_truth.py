@@ -33,9 +33,11 @@ def main(lake: str, truth: str) -> int:
     faults = []
     for what, sql in {
         "rows that the truth does not know": "SELECT count(*) FROM rows ANTI JOIN truth USING (event_id)",
-        # Of an event and its copy in another account, one has the row.
+        # Of an event and its copy in another account one has the row, and the record that
+        # corrects an event stands for it.
         "events of the truth without a row": "SELECT count(*) FROM truth ANTI JOIN rows USING (event_id) WHERE copy_of IS NULL "
-        "AND event_id NOT IN (SELECT copy_of FROM truth JOIN rows USING (event_id) WHERE copy_of IS NOT NULL)",
+        "AND event_id NOT IN (SELECT copy_of FROM truth JOIN rows USING (event_id) WHERE copy_of IS NOT NULL) "
+        "AND event_id NOT IN (SELECT original_event_id FROM rows WHERE original_event_id IS NOT NULL)",
     }.items():
         [(count,)] = con.sql(sql).fetchall()
         if count:

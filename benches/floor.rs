@@ -34,7 +34,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ROUNDS: usize = 3;
 
 fn main() {
-    let corpus = corpus::ready();
+    let corpus = corpus::ready(1024);
     let paths = corpus.paths();
     let megabytes = corpus.manifest.raw_bytes as f64 / 1e6;
     let rounds: Vec<[Stage; 4]> = (0..ROUNDS).map(|_| separately(&paths)).collect();

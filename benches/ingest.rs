@@ -123,7 +123,7 @@ fn main() -> ExitCode {
         println!("{RESULT}{}", result.expect("a result is JSON"));
         return ExitCode::SUCCESS;
     }
-    let corpus = corpus::ready();
+    let corpus = corpus::ready(1024);
     let paths = corpus.paths();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // The first touch of the files is the disk's business.

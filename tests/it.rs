@@ -37,6 +37,12 @@ mod parse;
 mod refused;
 #[path = "it/scan.rs"]
 mod scan;
+#[path = "it/settle.rs"]
+mod settle;
+#[path = "it/settle_kill.rs"]
+mod settle_kill;
+#[path = "it/settle_order.rs"]
+mod settle_order;
 #[path = "it/simulate.rs"]
 mod simulate;
 #[path = "it/twin.rs"]

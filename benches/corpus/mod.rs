@@ -69,10 +69,10 @@ pub fn directory() -> PathBuf {
     )
 }
 
-/// Returns the corpus of `$BRICKTRAIL_BENCH_MB` (1024) inflated MiB, generated
+/// Returns the corpus of `$BRICKTRAIL_BENCH_MB` (else the default) inflated MiB, generated
 /// if it is not there yet.
-pub fn ready() -> Corpus {
-    let megabytes: usize = std::env::var("BRICKTRAIL_BENCH_MB").map_or(1024, |text| {
+pub fn ready(default_mb: usize) -> Corpus {
+    let megabytes: usize = std::env::var("BRICKTRAIL_BENCH_MB").map_or(default_mb, |text| {
         text.parse().expect("BRICKTRAIL_BENCH_MB is a number")
     });
     let home = directory().join(format!("corpus-v{VERSION}-{megabytes}mb"));

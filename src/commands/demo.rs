@@ -12,11 +12,12 @@ mod story;
 mod text;
 
 use super::health::Figures;
-use super::{Common, UsageError, databricks, output, scan, simulate};
+use super::{Common, UsageError, databricks, output, scan, settle, simulate};
 use crate::config::{Config, Overrides};
 use crate::lake::{Lake, sql};
 use crate::model::UtcMicros;
 use crate::pipeline::scan::ScanJob;
+use crate::pipeline::settle::SettleJob;
 use crate::pipeline::source::LocalListing;
 use crate::simulate::{DAYS_MAX, EVENTS_MAX, SEED, Settings};
 use anyhow::Context as _;
@@ -109,13 +110,16 @@ pub async fn run(_common: &Common, arguments: DemoArguments) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// Attributes and judges again what all sources have passed: `settle`, when it is
-/// there. The page says how many rows are settled, whatever happens here.
-#[expect(
-    clippy::unused_async,
-    reason = "the call site of `settle`, which awaits the lake"
-)]
-async fn settle(_config: &Config) -> anyhow::Result<()> {
+/// Attributes and judges again what all sources have passed, which is everything: the
+/// exports are taken days after the trail ends.
+async fn settle(config: &Config) -> anyhow::Result<()> {
+    let policy = scan::load_policy(config.policy_dir.as_deref(), &config.policy)?;
+    let job = SettleJob::new(Arc::new(policy), config.identity.clone(), now);
+    let mut lake = Lake::open(&config.lake).await?;
+    let bar = Arc::new(settle::Bar::default());
+    let outcome = crate::pipeline::settle::settle(&mut lake, job, bar.clone()).await;
+    bar.finish();
+    outcome?;
     Ok(())
 }
 

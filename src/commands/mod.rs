@@ -13,6 +13,8 @@ mod output;
 mod page;
 mod query;
 mod scan;
+mod settle;
+mod settle_summary;
 mod simulate;
 mod summary;
 
@@ -42,6 +44,7 @@ pub struct Arguments {
 const EXAMPLES: &str = "Examples:
   bricktrail demo                               a first look, on a made-up organisation
   bricktrail scan ./trail                       logs of a directory into ./lake
+  bricktrail settle                             decides again what all sources have passed
   bricktrail query --sql 'SELECT rule, count(*) FROM violations GROUP BY rule'
   bricktrail explain 7d91ac29-614a-4af9-af5c-c5a80e63a0bb
   bricktrail health                             how far attribution reaches, what would raise it
@@ -68,6 +71,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Reads CloudTrail logs into the lake; run again, it adds only what is new
     Scan(scan::ScanArguments),
+    /// Decides rows again once all identity sources have told, drops copies, compacts
+    Settle(settle::SettleArguments),
     /// Runs SQL over the lake's tables
     Query(query::QueryArguments),
     /// Shows one event in full: what AWS saw, who it was and why, each rule's answer
@@ -91,6 +96,7 @@ async fn run_command(arguments: Arguments) -> ExitCode {
     let outcome = match command {
         Command::Demo(arguments) => demo::run(&common, arguments).await,
         Command::Scan(arguments) => scan::run(&common, arguments).await,
+        Command::Settle(arguments) => settle::run(&common, arguments).await,
         Command::Query(arguments) => query::run(&common, arguments).await,
         Command::Explain(arguments) => explain::run(&common, arguments).await,
         Command::Health(arguments) => health::run(&common, arguments).await,

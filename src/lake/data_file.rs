@@ -5,7 +5,8 @@
 //! than the rest of the encoding for a few percent.
 
 use super::columns::{Column, batch};
-use crate::model::UtcMicros;
+use crate::model::time::date_text;
+use crate::model::{UtcMicros, Verdict};
 use arrow::datatypes::SchemaRef;
 use deltalake::kernel::Add;
 use parquet::arrow::ArrowWriter;
@@ -23,11 +24,50 @@ const BATCH_ROWS: usize = 2048;
 pub struct EncodedFile {
     pub bytes: Vec<u8>,
     pub rows: u64,
-    /// Folder of its partition below the table, empty or ending in `/`.
-    pub folder: String,
+    pub partition: Partition,
+    pub times: Option<Times>,
+}
+
+/// Where in its table a file belongs.
+#[derive(Clone, Debug, Default)]
+pub struct Partition {
+    /// Folder below the table, empty or ending in `/`.
+    folder: String,
     /// Values of the partition columns, as the Delta log writes them.
-    pub partition_values: Vec<(&'static str, String)>,
-    pub event_times: Option<(UtcMicros, UtcMicros)>,
+    values: Vec<(&'static str, String)>,
+    /// What the file's name begins with.
+    prefix: &'static str,
+}
+
+/// First and last of the times in a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub events: (UtcMicros, UtcMicros),
+    pub ingested: (UtcMicros, UtcMicros),
+}
+
+/// Files whose name begins so hold settled rows only.
+pub const SETTLED: &str = "settled-";
+
+impl Partition {
+    /// A partition of `s3_access`.
+    pub fn of(date: i32, verdict: Verdict) -> Partition {
+        let (date, verdict) = (date_text(date), verdict.as_str());
+        Partition {
+            folder: format!("event_date={date}/verdict={verdict}/"),
+            values: vec![("event_date", date), ("verdict", verdict.to_owned())],
+            prefix: "part-",
+        }
+    }
+
+    /// The same partition, for a file of settled rows only.
+    #[must_use]
+    pub fn settled(self) -> Partition {
+        Partition {
+            prefix: SETTLED,
+            ..self
+        }
+    }
 }
 
 /// How a table's files are written.
@@ -102,32 +142,41 @@ impl EncodedFile {
         EncodedFile {
             bytes,
             rows,
-            folder: String::new(),
-            partition_values: Vec::new(),
-            event_times: None,
+            partition: Partition {
+                prefix: "part-",
+                ..Partition::default()
+            },
+            times: None,
         }
     }
 
     /// A new, unique path below the table's folder.
     pub fn new_path(&self) -> String {
-        format!("{}part-{}.zstd.parquet", self.folder, uuid::Uuid::new_v4())
+        let Partition { folder, prefix, .. } = &self.partition;
+        format!("{folder}{prefix}{}.zstd.parquet", uuid::Uuid::new_v4())
     }
 
-    /// The action that adds the file, written at `path`, to its table; `now` is
-    /// the time at which its rows were decided.
+    /// The action that adds the file, written at `path`, to its table at `now`.
     pub fn add_action(&self, path: String, now: UtcMicros) -> Add {
-        let stats = match self.event_times {
-            Some((first, last)) => serde_json::json!({
+        let values = |event_time: UtcMicros, ingested_at: UtcMicros| {
+            serde_json::json!({
+                "event_time": event_time.to_string(),
+                "ingested_at": ingested_at.to_string(),
+            })
+        };
+        let stats = match self.times {
+            Some(Times { events, ingested }) => serde_json::json!({
                 "numRecords": self.rows,
-                "minValues": { "event_time": first.to_string(), "ingested_at": now.to_string() },
-                "maxValues": { "event_time": last.to_string(), "ingested_at": now.to_string() },
+                "minValues": values(events.0, ingested.0),
+                "maxValues": values(events.1, ingested.1),
             }),
             None => serde_json::json!({ "numRecords": self.rows }),
         };
         Add {
             path,
             partition_values: self
-                .partition_values
+                .partition
+                .values
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), Some(value.clone())))
                 .collect::<HashMap<_, _>>(),

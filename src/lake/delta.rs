@@ -19,13 +19,14 @@ use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{
     CommitBuilder, CommitProperties, PostCommit, TransactionError,
 };
-use deltalake::kernel::{Action, Add, StructType, Transaction};
+use deltalake::kernel::{Action, Add, Remove, StructType, Transaction};
 use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use url::Url;
 
 /// Member of commitInfo that tells whose commit it is.
@@ -50,6 +51,7 @@ pub enum CommitOutcome {
 }
 
 /// A table of the lake, at the version last seen.
+#[derive(Clone)]
 pub struct LakeTable {
     pub name: &'static str,
     url: Url,
@@ -131,12 +133,6 @@ impl LakeTable {
         self.state.version()
     }
 
-    /// When the newest version was committed, where the log tells.
-    pub fn last_commit_at(&self) -> Option<UtcMicros> {
-        let millis = self.state.version_timestamp(self.version())?;
-        Some(UtcMicros(millis.saturating_mul(1000)))
-    }
-
     /// The last version that `app_id` recorded with [`LakeTable::append`].
     ///
     /// # Errors
@@ -189,13 +185,29 @@ impl LakeTable {
         metadata: Vec<(String, serde_json::Value)>,
     ) -> Result<CommitOutcome, LakeError> {
         let id = uuid::Uuid::new_v4().to_string();
-        self.append_as(&id, adds, txn, metadata).await
+        self.commit_as(&id, adds, Vec::new(), txn, metadata).await
     }
 
-    async fn append_as(
+    /// Tries to commit at the next version, once: files in the place of others.
+    ///
+    /// # Errors
+    /// As [`LakeTable::append`].
+    pub async fn replace(
+        &mut self,
+        adds: Vec<Add>,
+        removes: Vec<Remove>,
+        txn: Option<(&str, u64)>,
+        metadata: Vec<(String, serde_json::Value)>,
+    ) -> Result<CommitOutcome, LakeError> {
+        let id = uuid::Uuid::new_v4().to_string();
+        self.commit_as(&id, adds, removes, txn, metadata).await
+    }
+
+    async fn commit_as(
         &mut self,
         id: &str,
         adds: Vec<Add>,
+        removes: Vec<Remove>,
         txn: Option<(&str, u64)>,
         mut metadata: Vec<(String, serde_json::Value)>,
     ) -> Result<CommitOutcome, LakeError> {
@@ -208,12 +220,21 @@ impl LakeTable {
             properties = properties.with_application_transaction(Transaction::new(app_id, version));
         }
         let operation = DeltaOperation::Write {
-            mode: SaveMode::Append,
+            mode: match removes.is_empty() {
+                true => SaveMode::Append,
+                false => SaveMode::Overwrite,
+            },
             partition_by: Some(self.state.metadata().partition_columns().to_vec()),
             predicate: None,
         };
         let commit = CommitBuilder::from(properties)
-            .with_actions(adds.into_iter().map(Action::Add).collect())
+            .with_actions(
+                removes
+                    .into_iter()
+                    .map(Action::Remove)
+                    .chain(adds.into_iter().map(Action::Add))
+                    .collect(),
+            )
             .build(Some(&self.state), self.log_store.clone(), operation);
         // Two steps: the entry in the log, and then what follows from it.
         let entry = match commit.into_prepared_commit_future().await {
@@ -318,6 +339,39 @@ impl LakeTable {
         Ok(None)
     }
 
+    /// The files of the table, in the version last seen.
+    pub fn files(&self) -> Vec<TableFile> {
+        let files = self.state.log_data();
+        files
+            .iter()
+            .map(|file| TableFile {
+                path: file.path().into_owned(),
+                partition_values: file.partition_values_map(),
+                bytes: u64::try_from(file.size()).unwrap_or_default(),
+                stats: FileStats::of(file.stats().as_deref()),
+                remove: file.remove_action(true),
+            })
+            .collect()
+    }
+
+    /// Whether all these files still belong to the table.
+    pub fn has_all(&self, removes: &[Remove]) -> bool {
+        let held = self.state.log_data();
+        let held: HashSet<String> = held.iter().map(|file| file.path().into_owned()).collect();
+        removes.iter().all(|remove| held.contains(&remove.path))
+    }
+
+    /// Opens a data file for reading.
+    ///
+    /// # Errors
+    /// When it is not there, or no local file.
+    pub fn open(&self, file: &TableFile) -> Result<File, LakeError> {
+        let fail = |cause: String| LakeError::read(self.name, &self.url, cause);
+        let folder = self.url.to_file_path();
+        let folder = folder.map_err(|()| fail("not a local directory".to_owned()))?;
+        File::open(folder.join(&file.path)).map_err(|error| fail(format!("{}: {error}", file.path)))
+    }
+
     /// The table as delta-rs and DataFusion know it.
     pub fn as_delta_table(&self) -> DeltaTable {
         let mut table = DeltaTable::new(self.log_store.clone());
@@ -327,6 +381,43 @@ impl LakeTable {
 
     pub fn url(&self) -> &Url {
         &self.url
+    }
+}
+
+/// A data file that belongs to a table.
+#[derive(Clone, Debug)]
+pub struct TableFile {
+    /// Below the table's folder.
+    pub path: String,
+    pub partition_values: HashMap<String, Option<String>>,
+    pub bytes: u64,
+    pub stats: FileStats,
+    /// The action that takes it out of the table.
+    pub remove: Remove,
+}
+
+/// What the log tells of a file's rows, where it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileStats {
+    pub rows: Option<u64>,
+    pub first_event: Option<UtcMicros>,
+    pub last_event: Option<UtcMicros>,
+}
+
+impl FileStats {
+    fn of(text: Option<&str>) -> FileStats {
+        let stats: serde_json::Value = text
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let time = |values: &str| {
+            let text = stats.get(values)?.get("event_time")?.as_str()?;
+            UtcMicros::parse_iso(text)
+        };
+        FileStats {
+            rows: stats.get("numRecords").and_then(serde_json::Value::as_u64),
+            first_event: time("minValues"),
+            last_event: time("maxValues"),
+        }
     }
 }
 
@@ -381,7 +472,7 @@ mod tests {
 
     async fn append(table: &mut LakeTable, id: &str) -> CommitOutcome {
         table
-            .append_as(id, Vec::new(), None, Vec::new())
+            .commit_as(id, Vec::new(), Vec::new(), None, Vec::new())
             .await
             .unwrap()
     }

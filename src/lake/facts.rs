@@ -4,7 +4,7 @@
 //! reader keeps is kept.
 
 use super::error::LakeError;
-use super::ledger::{COPY_REACH, CopyFilter, Ledger};
+use super::ledger::{COPY_REACH, CopyFilter, Ledger, RowId};
 use super::rows::{instance_at, is_readable, session_at, text_at, texts, time_at};
 use super::sql;
 use super::store::Lake;
@@ -19,6 +19,10 @@ use futures::StreamExt as _;
 /// older accesses are attributed again when they are settled.
 pub const SESSIONS_READ_MAX: usize = 50_000;
 pub const INSTANCES_READ_MAX: usize = 50_000;
+
+/// Instance facts read for a date that is settled: those of weeks before, for
+/// machines live long.
+const INSTANCES_OF_DATE_MAX: usize = 200_000;
 
 /// Rows this much older than the newest commit are not read for their copies.
 const COPY_REACH_SECONDS: i64 = 6 * 3600;
@@ -54,7 +58,8 @@ pub async fn read_ledger(lake: &Lake) -> Result<Ledger, LakeError> {
 /// When the table cannot be read.
 pub async fn read_copies(lake: &Lake) -> Result<CopyFilter, LakeError> {
     let mut filter = CopyFilter::default();
-    let recent = lake.s3_access().last_commit_at().map_or_else(
+    // Not the newest commit of any kind: settling adds no rows.
+    let recent = read_newest(lake, "committed_at").await?.map_or_else(
         || "true".to_owned(),
         |at| {
             let from = at.plus_seconds(-COPY_REACH_SECONDS);
@@ -64,13 +69,17 @@ pub async fn read_copies(lake: &Lake) -> Result<CopyFilter, LakeError> {
     // Each row may take two keys; all that is read must fit one generation.
     let rows = COPY_REACH / 2;
     let text = format!(
-        "SELECT event_id, content_id, event_name, aws_account_id, shared_event_id, principal_arn IS NOT NULL \
-         AS has_arn, access_key_id IS NOT NULL AS has_key FROM s3_access WHERE {recent} \
+        "SELECT event_id, content_id, event_name, aws_account_id, shared_event_id, original_event_id, \
+         principal_arn IS NOT NULL AS has_arn, access_key_id IS NOT NULL AS has_key, ingested_at \
+         FROM (SELECT * FROM s3_access UNION ALL SELECT * FROM s3_amendments) WHERE {recent} \
          ORDER BY ingested_at DESC LIMIT {rows}"
     );
     each_batch(lake, &text, |batch| {
         let (event_id, event_name) = (texts(batch, "event_id"), texts(batch, "event_name"));
-        let content_id = texts(batch, "content_id");
+        let (content_id, original) = (
+            texts(batch, "content_id"),
+            texts(batch, "original_event_id"),
+        );
         let (account, shared) = (
             texts(batch, "aws_account_id"),
             texts(batch, "shared_event_id"),
@@ -82,14 +91,15 @@ pub async fn read_copies(lake: &Lake) -> Result<CopyFilter, LakeError> {
                 .is_some_and(|flags| flags.is_valid(row) && flags.value(row))
         };
         for row in 0..batch.num_rows() {
-            filter.note(
-                text_at(event_id, row).unwrap_or_default(),
-                text_at(content_id, row),
-                text_at(event_name, row).unwrap_or_default(),
-                text_at(account, row),
-                text_at(shared, row),
-                u8::from(flag("has_arn", row)) * 2 + u8::from(flag("has_key", row)),
-            );
+            filter.note(&RowId {
+                event_id: text_at(event_id, row).unwrap_or_default(),
+                content_id: text_at(content_id, row),
+                event_name: text_at(event_name, row).unwrap_or_default(),
+                account_id: text_at(account, row),
+                shared_event_id: text_at(shared, row),
+                original_event_id: text_at(original, row),
+                richness: u8::from(flag("has_arn", row)) * 2 + u8::from(flag("has_key", row)),
+            });
         }
     })
     .await?;
@@ -120,15 +130,62 @@ pub async fn read_identity(lake: &Lake) -> Result<(Vec<StsSession>, Vec<Ec2Insta
     Ok((sessions, instances))
 }
 
+/// How long before a date a session may have been issued that matters on it: 36
+/// hours is the longest life AWS gives one, and the session before it in a chain
+/// had as long.
+const SESSION_REACH_HOURS: i64 = 73;
+
+/// Loads the identity facts that the accesses of a date can rest on: the sessions
+/// of these days, and the instances that were launched by then.
+///
+/// # Errors
+/// When a table cannot be read.
+pub async fn read_identity_of(
+    lake: &Lake,
+    date: i32,
+) -> Result<(Vec<StsSession>, Vec<Ec2Instance>), LakeError> {
+    let begins = UtcMicros::of_date(date);
+    let hours = |hours: i64| begins.plus_seconds(hours * 3600);
+    let (first, alive, last) = (
+        hours(-SESSION_REACH_HOURS),
+        hours(-SESSION_REACH_HOURS / 2 - 1),
+        hours(25),
+    );
+    let mut sessions = Vec::new();
+    let text = format!(
+        "SELECT * FROM sts_sessions WHERE issued_at >= TIMESTAMP '{first}' AND issued_at <= \
+         TIMESTAMP '{last}' AND (expires_at IS NULL OR expires_at >= TIMESTAMP '{alive}')"
+    );
+    each_batch(lake, &text, |batch| {
+        sessions.extend((0..batch.num_rows()).map(|row| session_at(batch, row)));
+    })
+    .await?;
+    let mut instances = Vec::new();
+    let text = format!(
+        "SELECT * FROM ec2_instances WHERE event_time <= TIMESTAMP '{last}' \
+         ORDER BY event_time DESC, event_id, instance_id LIMIT {INSTANCES_OF_DATE_MAX}"
+    );
+    each_batch(lake, &text, |batch| {
+        instances.extend((0..batch.num_rows()).map(|row| instance_at(batch, row)));
+    })
+    .await?;
+    Ok((sessions, instances))
+}
+
 /// The newest time of an event that any object held, in order to go on where
 /// the last scan stopped. `None` for an empty lake.
 ///
 /// # Errors
 /// When the table cannot be read.
 pub async fn read_newest_event(lake: &Lake) -> Result<Option<UtcMicros>, LakeError> {
+    read_newest(lake, "last_event_time").await
+}
+
+/// The newest time in a column of the ledger.
+async fn read_newest(lake: &Lake, column: &str) -> Result<Option<UtcMicros>, LakeError> {
     let mut newest = None;
-    let text = "SELECT max(last_event_time) AS newest FROM log_objects";
-    each_batch(lake, text, |batch| {
+    let text = format!("SELECT max({column}) AS newest FROM log_objects");
+    each_batch(lake, &text, |batch| {
         newest = newest.max((0..batch.num_rows()).find_map(|row| time_at(batch, "newest", row)));
     })
     .await?;

@@ -10,7 +10,7 @@
 
 use crate::model::{Ec2Instance, Principal, StsSession};
 use crate::trail::access_log::CopyId;
-use crate::trail::event_id::{CopyKey, copy_key_of_row, guid_bytes, read_content_id};
+use crate::trail::event_id::{CopyKey, copy_key, copy_key_of_row, guid_bytes, read_content_id};
 use crate::trail::inflate::sha256;
 use hashbrown::{HashMap, HashSet};
 
@@ -79,18 +79,119 @@ impl Ledger {
 pub enum Seen {
     /// Never seen within reach: a new row.
     New,
-    /// The same event again, or its twin in another account.
+    /// The same event again, or its twin in another account that tells less.
     Copy,
-    /// A twin that says more of the caller than the row with that number.
-    RicherTwin { row: u64 },
+    /// It takes the place of the row with that number, which is not committed yet
+    /// and tells less; `amends` if that row amends one itself.
+    Better { row: u64, amends: bool },
+    /// It tells more than a row that is committed already.
+    Amends,
 }
 
-/// A row that was kept, as far as copies of it have to be told.
+/// Orders the records of one event: of those that belong together, the one of the
+/// highest rank stands for the event.
+///
+/// INVARIANT (content, not arrival): a correction stands before what it corrects,
+/// then who says more of the caller, then the smaller account; nothing of it depends
+/// on what came first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CopyRank(u64);
+
+impl CopyRank {
+    /// An account id has twelve digits, which fit 40 bits.
+    const ACCOUNT: u64 = (1 << 40) - 1;
+    const CORRECTION: u64 = 1 << 42;
+
+    /// `richness` tells how much is said of the caller, from 0 to 3.
+    pub fn of(corrects: bool, richness: u8, account_id: Option<&str>) -> CopyRank {
+        let account_id = account_id.unwrap_or_default();
+        let number = account_id
+            .parse()
+            .unwrap_or_else(|_| u64::from(crc(account_id.as_bytes())) | (1 << 39));
+        let correction = if corrects { Self::CORRECTION } else { 0 };
+        let richness = u64::from(richness & 3) << 40;
+        CopyRank(correction | richness | (!number & Self::ACCOUNT))
+    }
+
+    pub fn is_correction(self) -> bool {
+        self.0 & Self::CORRECTION != 0
+    }
+
+    pub fn same_account(self, other: CopyRank) -> bool {
+        (self.0 ^ other.0) & Self::ACCOUNT == 0
+    }
+}
+
+/// The key of a record itself: a correction may bear the id of what it corrects,
+/// and is no copy of it.
+pub fn own_key(mut key: CopyKey, corrects: bool) -> CopyKey {
+    if corrects {
+        key.iter_mut().for_each(|byte| *byte ^= 0xa7);
+    }
+    key
+}
+
+/// A record that was kept, as far as copies of it have to be told.
 #[derive(Clone, Copy)]
 struct Kept {
+    /// Its number, and whether it amends a row: the highest bit.
     row: u64,
-    account: u32,
-    richness: u8,
+    rank: CopyRank,
+}
+
+impl Kept {
+    const AMENDS: u64 = 1 << 63;
+
+    fn amends(self) -> bool {
+        self.row & Self::AMENDS != 0
+    }
+
+    fn number(self) -> u64 {
+        self.row & !Self::AMENDS
+    }
+}
+
+/// A row of the lake, as far as copies of it have to be told.
+#[derive(Clone, Copy, Default)]
+pub struct RowId<'a> {
+    pub event_id: &'a str,
+    pub content_id: Option<&'a str>,
+    pub event_name: &'a str,
+    pub account_id: Option<&'a str>,
+    pub shared_event_id: Option<&'a str>,
+    pub original_event_id: Option<&'a str>,
+    pub richness: u8,
+}
+
+/// What tells copies of one event apart, by the keys they have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyKeys {
+    /// Its own, which copies of the record share; `None` where only the content of
+    /// the record could tell.
+    pub own: Option<CopyKey>,
+    /// That of the event it is a record of, not a correction.
+    pub plain: Option<CopyKey>,
+    pub corrects: Option<CopyKey>,
+    /// What twins in several accounts share.
+    pub shared: Option<CopyKey>,
+    pub rank: CopyRank,
+}
+
+impl RowId<'_> {
+    pub fn keys(&self) -> CopyKeys {
+        let original = self.original_event_id.and_then(guid_bytes);
+        let corrects = original.map(|id| copy_key(Some(id), None, self.account_id));
+        let plain = copy_key_of_row(self.event_id, self.content_id, self.account_id);
+        CopyKeys {
+            own: plain.map(|key| own_key(key, corrects.is_some())),
+            plain,
+            corrects,
+            shared: self
+                .shared_event_id
+                .map(|shared| shared_key(shared, self.event_name)),
+            rank: CopyRank::of(corrects.is_some(), self.richness, self.account_id),
+        }
+    }
 }
 
 type KeptByKey = HashMap<CopyKey, Kept, foldhash::fast::FixedState>;
@@ -123,57 +224,69 @@ impl CopyFilter {
 
     /// Looks the access up and, unless it is a copy, remembers it as a row.
     ///
-    /// A row can be replaced by a richer twin only while it is not committed:
-    /// from `first_row` on. After that the first copy stays.
+    /// A row can be replaced by one of higher rank only while it is not committed:
+    /// from `first_row` on. After that the other amends it.
     pub fn check(&mut self, id: &CopyId<'_>, first_row: u64) -> Seen {
-        if self.find(&id.key).is_some() {
+        let is_correction = id.corrects.is_some();
+        let own = own_key(id.key, is_correction);
+        if self.find(&own).is_some() {
             return Seen::Copy;
         }
-        let kept = Kept {
-            row: self.next_row,
-            account: account_number(id.account_id),
-            richness: id.richness,
-        };
-        let twin = id
+        let rank = CopyRank::of(is_correction, id.richness, id.account_id);
+        let shared = id
             .shared_event_id
             .map(|shared| shared_key(shared, id.event_name));
         // A twin is the other account's copy; an equal shared id within one
         // account is something else and stays.
-        let other = twin
-            .and_then(|key| self.find(&key))
-            .filter(|other| other.account != kept.account);
-        let replaceable = |other: &Kept| other.row >= first_row && other.richness < kept.richness;
-        if other.as_ref().is_some_and(|other| !replaceable(other)) {
-            return Seen::Copy;
-        }
+        let twin = || {
+            self.find(&shared?)
+                .filter(|other| !other.rank.same_account(rank))
+        };
+        let other = id.corrects.and_then(|key| self.find(&key)).or_else(twin);
+        let seen = match other {
+            None => Seen::New,
+            Some(other) if !is_correction && other.rank > rank => return Seen::Copy,
+            // Of two corrections the lake keeps both until it is settled.
+            Some(other) if is_correction && other.rank.is_correction() => Seen::Amends,
+            Some(other) if other.number() >= first_row => Seen::Better {
+                row: other.number(),
+                amends: other.amends(),
+            },
+            Some(_) => Seen::Amends,
+        };
+        let amends = matches!(seen, Seen::Amends | Seen::Better { amends: true, .. });
+        let flag = if amends { Kept::AMENDS } else { 0 };
+        let kept = Kept {
+            row: self.next_row | flag,
+            rank,
+        };
         self.next_row += 1;
-        self.insert(id.key, kept);
-        if let Some(key) = twin {
-            self.insert(key, kept);
+        self.insert(own, kept);
+        for key in [id.corrects, shared].into_iter().flatten() {
+            self.insert_better(key, kept);
         }
-        other.map_or(Seen::New, |other| Seen::RicherTwin { row: other.row })
+        seen
     }
 
     /// Remembers a row that stands in the lake already.
-    pub fn note(
-        &mut self,
-        event_id: &str,
-        content_id: Option<&str>,
-        event_name: &str,
-        account_id: Option<&str>,
-        shared_event_id: Option<&str>,
-        richness: u8,
-    ) {
+    pub fn note(&mut self, row: &RowId<'_>) {
+        let keys = row.keys();
         let kept = Kept {
             row: 0,
-            account: account_number(account_id),
-            richness,
+            rank: keys.rank,
         };
-        if let Some(key) = copy_key_of_row(event_id, content_id, account_id) {
+        if let Some(key) = keys.own {
             self.insert(key, kept);
         }
-        if let Some(shared) = shared_event_id {
-            self.insert(shared_key(shared, event_name), kept);
+        for key in [keys.corrects, keys.shared].into_iter().flatten() {
+            self.insert_better(key, kept);
+        }
+    }
+
+    /// What several records share tells of the one of highest rank.
+    fn insert_better(&mut self, key: CopyKey, kept: Kept) {
+        if self.find(&key).is_none_or(|known| known.rank <= kept.rank) {
+            self.insert(key, kept);
         }
     }
 
@@ -282,11 +395,6 @@ impl FactFilter {
         }
         self.recent.insert(key)
     }
-}
-
-/// Tells accounts apart well enough for two copies of one event.
-fn account_number(account_id: Option<&str>) -> u32 {
-    crc(account_id.unwrap_or_default().as_bytes())
 }
 
 fn crc(bytes: &[u8]) -> u32 {

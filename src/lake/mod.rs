@@ -5,8 +5,9 @@
 //! so for rows that have much in common; [`delta`] is one table; [`store`] is the
 //! lake: what is committed together and how an interrupted commit is completed;
 //! [`ledger`] knows what is committed already; [`facts`] reads back what is known,
-//! by [`rows`]; [`databricks_tables`] and [`databricks`] hold what Databricks
-//! records; [`sql`] answers queries, of which [`queries`] holds those that ship.
+//! by [`rows`]; [`settle`] reads rows to be decided again, and finds copies;
+//! [`databricks_tables`] and [`databricks`] hold what Databricks records; [`sql`]
+//! answers queries, of which [`queries`] holds those that ship.
 
 pub mod chunks;
 pub mod columns;
@@ -21,6 +22,7 @@ pub mod ledger;
 pub mod queries;
 pub mod rows;
 pub mod s3_access;
+pub mod settle;
 pub mod sql;
 pub mod store;
 

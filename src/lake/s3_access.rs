@@ -4,19 +4,29 @@
 //! period and an on-call engineer for what is out of policy. Column names are
 //! the public contract; `session_event_id` and `session_confidence` come on
 //! top: the STS event that issued the credential, and how sure that link is.
+//!
+//! INVARIANT (decided again): a row holds everything that attribution and policy
+//! read of the record, so that `settle` decides from the row what `scan` decided
+//! from the record; a test compares all accesses of a world.
+//!
+//! The table `s3_amendments` has the same columns: records that tell more of an
+//! event than the row that stands for it, until `settle` puts them in its place.
 
 use super::columns::{Column, Part, Values, column, shared};
 use crate::model::{AccessEvent, AccessPath, Credential, UtcMicros, Verdict, Violation};
+use crate::trail::access_log::Addendum;
 use crate::trail::event_id::content_id;
 
-/// Version of the attribution algorithm that a provisional row carries.
+/// Version of the attribution algorithm that a row carries.
 pub const ATTRIBUTION_VERSION: i32 = 2;
 
 /// What is common to the rows of one source object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RowSource {
     pub uri: String,
     pub etag: Option<String>,
+    /// When its rows were first committed, about.
+    pub ingested_at: UtcMicros,
 }
 
 /// An access with its decisions: everything a row is made of.
@@ -31,6 +41,10 @@ pub struct DecidedAccess<'a> {
     pub policy_version: &'a str,
     pub source: &'a RowSource,
     pub source_index: u32,
+    pub addendum: Option<&'a Addendum>,
+    /// Whether every source that could tell of it had passed it; the same for all
+    /// rows of a file.
+    pub settled: bool,
     pub decided_at: UtcMicros,
 }
 
@@ -81,6 +95,11 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
             "bucket",
             Text(|r| r.access.target.bucket.as_deref()),
         ),
+        shared(
+            Target,
+            "bucket_account_id",
+            Text(|r| r.access.target.bucket_account_id.as_deref()),
+        ),
         shared(Row, "object_key", Text(|r| r.access.object_key)),
         shared(Row, "list_prefix", Text(|r| r.access.list_prefix)),
         shared(Row, "version_id", Text(|r| r.access.version_id)),
@@ -111,17 +130,37 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
         ),
         shared(
             Client,
+            "plaintext",
+            Bool(|r| Some(r.access.client.tls.plaintext)),
+        ),
+        shared(
+            Client,
             "auth_method",
             Text(|r| r.access.client.auth_method.as_deref()),
         ),
         shared(Request, "presigned", Bool(|r| Some(r.access.presigned))),
         shared(Row, "request_id", Text(|r| r.access.request_id)),
         shared(Row, "shared_event_id", Text(|r| r.access.shared_event_id)),
+        shared(
+            Row,
+            "addendum_reason",
+            Text(|r| r.addendum.map(|addendum| addendum.reason.as_str())),
+        ),
+        shared(
+            Row,
+            "original_event_id",
+            Text(|r| r.addendum?.original_event_id.as_deref()),
+        ),
         // Principal as AWS saw it.
         shared(
             Principal,
             "identity_type",
             Text(|r| r.access.principal.identity_type.as_deref()),
+        ),
+        shared(
+            Principal,
+            "principal_id",
+            Text(|r| r.access.principal.principal_id.as_deref()),
         ),
         shared(
             Principal,
@@ -132,6 +171,11 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
             Principal,
             "principal_account_id",
             Text(|r| r.access.principal.account_id.as_deref()),
+        ),
+        shared(
+            Principal,
+            "user_name",
+            Text(|r| r.access.principal.user_name.as_deref()),
         ),
         shared(
             Principal,
@@ -150,6 +194,11 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
         ),
         shared(
             Principal,
+            "role_account_id",
+            Text(|r| r.access.principal.session_issuer_account_id.as_deref()),
+        ),
+        shared(
+            Principal,
             "session_name",
             Text(|r| r.access.principal.session_name.as_deref()),
         ),
@@ -162,6 +211,21 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
             Principal,
             "source_identity",
             Text(|r| r.access.principal.source_identity.as_deref()),
+        ),
+        shared(
+            Principal,
+            "in_scope_issuer_type",
+            Text(|r| r.access.principal.in_scope_issuer_type.as_deref()),
+        ),
+        shared(
+            Principal,
+            "in_scope_issued_to",
+            Text(|r| r.access.principal.in_scope_issued_to.as_deref()),
+        ),
+        shared(
+            Principal,
+            "ec2_role_delivery",
+            Text(|r| r.access.principal.ec2_role_delivery.as_deref()),
         ),
         shared(
             Attribution,
@@ -300,7 +364,7 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
                     .map(|reason| reason.as_str())
             }),
         ),
-        shared(Batch, "settled", Bool(|_| Some(false))),
+        shared(Batch, "settled", Bool(|r| Some(r.settled))),
         shared(Batch, "attributed_at", Time(|r| Some(r.decided_at))),
         shared(
             Batch,
@@ -342,7 +406,7 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
             Int32(|r| i32::try_from(r.source_index).ok()),
         ),
         shared(Source, "source_etag", Text(|r| r.source.etag.as_deref())),
-        shared(Batch, "ingested_at", Time(|r| Some(r.decided_at))),
+        shared(Source, "ingested_at", Time(|r| Some(r.source.ingested_at))),
     ]
 }
 

@@ -22,7 +22,7 @@ use super::fact_tables::{self, LogObject, PolicyVersionFile};
 use super::s3_access;
 use crate::model::{Ec2Instance, StsSession, UtcMicros};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use deltalake::kernel::Add;
+use deltalake::kernel::{Add, Remove};
 use std::path::Path;
 use std::sync::Arc;
 use url::Url;
@@ -32,12 +32,22 @@ const ROLL_FORWARD: &str = "bricktrail.s3_access";
 
 /// Tables that follow `s3_access`, in the order in which they are rolled
 /// forward: the ledger last, so that its version means all are done.
-const FOLLOWERS: [&str; 3] = ["sts_sessions", "ec2_instances", "log_objects"];
+const FOLLOWERS: [&str; 4] = [
+    "sts_sessions",
+    "ec2_instances",
+    "s3_amendments",
+    "log_objects",
+];
+
+/// Member of what is rolled forward: files that go, by table.
+const REMOVED: &str = "removed";
 
 /// Everything that one commit makes visible.
 #[derive(Default)]
 pub struct LakeBatch {
     pub access_files: Vec<EncodedFile>,
+    /// Records that tell more of an event than the row that stands for it.
+    pub amendment_files: Vec<EncodedFile>,
     pub log_objects: Vec<LogObject>,
     pub sts_sessions: Vec<StsSession>,
     pub ec2_instances: Vec<Ec2Instance>,
@@ -47,6 +57,7 @@ impl LakeBatch {
     /// Whether a commit of it would change nothing.
     pub fn is_empty(&self) -> bool {
         self.access_files.is_empty()
+            && self.amendment_files.is_empty()
             && self.log_objects.is_empty()
             && self.sts_sessions.is_empty()
             && self.ec2_instances.is_empty()
@@ -58,14 +69,37 @@ impl LakeBatch {
 struct Written {
     accesses: Vec<Add>,
     /// In the order of [`FOLLOWERS`].
-    followers: [Vec<Add>; 3],
+    followers: [Vec<Add>; 4],
+}
+
+/// Files of `s3_access` that take the place of others, all in one commit.
+#[derive(Clone, Default)]
+pub struct Rewrite {
+    /// Written already.
+    pub adds: Vec<Add>,
+    pub removes: Vec<Remove>,
+    /// Files of `s3_amendments` whose records stand in the new files, or need not.
+    pub amended: Vec<Remove>,
+    /// What the log shall tell of it, for people.
+    pub summary: serde_json::Value,
+}
+
+/// What became of an attempt to rewrite.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RewriteOutcome {
+    Rewritten {
+        version: u64,
+    },
+    /// Another writer replaced a file that was to go; nothing changed.
+    Outdated,
 }
 
 /// The open lake.
 pub struct Lake {
     url: Url,
     s3_access: LakeTable,
-    followers: [LakeTable; 3],
+    followers: [LakeTable; 4],
     policy_versions: LakeTable,
     /// The last `s3_access` version known to be rolled forward.
     rolled_to: u64,
@@ -140,6 +174,7 @@ impl Lake {
         let followers = [
             table("sts_sessions", schema(&fact_tables::sts_sessions()), &[]).await?,
             table("ec2_instances", schema(&fact_tables::ec2_instances()), &[]).await?,
+            table("s3_amendments", s3_access_schema(), &partitions).await?,
             table("log_objects", schema(&fact_tables::log_objects()), &[]).await?,
         ];
         let policy_versions = table(
@@ -148,7 +183,7 @@ impl Lake {
             &[],
         )
         .await?;
-        let [_, _, ledger] = &followers;
+        let [.., ledger] = &followers;
         let rolled_to = ledger.transaction_version(ROLL_FORWARD).await?.unwrap_or(0);
         let mut lake = Lake {
             url,
@@ -173,6 +208,11 @@ impl Lake {
 
     pub fn s3_access(&self) -> &LakeTable {
         &self.s3_access
+    }
+
+    pub fn s3_amendments(&self) -> &LakeTable {
+        let [_, _, amendments, _] = &self.followers;
+        amendments
     }
 
     /// Commits the batch, once. After [`CommitOutcome::Conflict`] nothing of it
@@ -221,19 +261,77 @@ impl Lake {
         now: UtcMicros,
         written: &mut Written,
     ) -> Result<(), LakeError> {
-        let [sts, ec2, ledger] = &self.followers;
-        let [sts_adds, ec2_adds, ledger_adds] = &mut written.followers;
+        let [sts, ec2, amendments, ledger] = &self.followers;
+        let [sts_adds, ec2_adds, amendment_adds, ledger_adds] = &mut written.followers;
         *sts_adds = write_rows(sts, &fact_tables::sts_sessions(), batch.sts_sessions, now).await?;
         *ec2_adds =
             write_rows(ec2, &fact_tables::ec2_instances(), batch.ec2_instances, now).await?;
         *ledger_adds =
             write_rows(ledger, &fact_tables::log_objects(), batch.log_objects, now).await?;
+        for file in batch.amendment_files {
+            amendment_adds.push(amendments.write(file, now).await?);
+        }
         for file in batch.access_files {
             written
                 .accesses
                 .push(self.s3_access.write(file, now).await?);
         }
         Ok(())
+    }
+
+    /// Puts files in the place of others, in one commit, whoever appends meanwhile.
+    ///
+    /// # Errors
+    /// When the log cannot be read or written, or other writers come first again
+    /// and again. Then nothing changed, and the new files belong to no table.
+    pub async fn rewrite(&mut self, rewrite: Rewrite) -> Result<RewriteOutcome, LakeError> {
+        let mut followed = serde_json::Map::new();
+        let amendments = self.s3_amendments().name;
+        followed.insert(
+            REMOVED.to_owned(),
+            serde_json::json!({ amendments: rewrite.amended }),
+        );
+        for _ in 0..CONFLICTS_MAX {
+            if !self.s3_access.has_all(&rewrite.removes)
+                || !self.s3_amendments().has_all(&rewrite.amended)
+            {
+                return Ok(RewriteOutcome::Outdated);
+            }
+            let metadata = vec![
+                (ROLL_FORWARD.to_owned(), followed.clone().into()),
+                ("bricktrail.settle".to_owned(), rewrite.summary.clone()),
+            ];
+            let (adds, removes) = (rewrite.adds.clone(), rewrite.removes.clone());
+            let outcome = self
+                .s3_access
+                .replace(adds, removes, None, metadata)
+                .await?;
+            match outcome {
+                CommitOutcome::Committed { version } => {
+                    if let Err(error) = self.roll_forward().await {
+                        tracing::warn!(version, %error, "tables beside s3_access lag behind; the next commit tries again");
+                    }
+                    return Ok(RewriteOutcome::Rewritten { version });
+                }
+                // Appends touch none of these files; whether another rewrite did
+                // shows above.
+                CommitOutcome::Conflict { .. } => self.roll_forward().await?,
+            }
+        }
+        let table = &self.s3_access;
+        Err(LakeError::contended(table.name, table.url(), CONFLICTS_MAX))
+    }
+
+    /// Brings every table up to what others committed.
+    ///
+    /// # Errors
+    /// When a log cannot be read.
+    pub async fn refresh(&mut self) -> Result<(), LakeError> {
+        self.s3_access.refresh().await?;
+        for table in &mut self.followers {
+            table.refresh().await?;
+        }
+        self.roll_forward().await
     }
 
     async fn discard(&self, written: &Written) {
@@ -251,14 +349,10 @@ impl Lake {
                 continue;
             };
             for table in &mut self.followers {
-                let adds = followed
-                    .get(table.name)
-                    .cloned()
-                    .map(serde_json::from_value::<Vec<Add>>)
-                    .transpose()
-                    .map_err(|source| LakeError::read(table.name, table.url(), source))?
-                    .unwrap_or_default();
-                apply_once(table, adds, version).await?;
+                let adds: Vec<Add> = actions(table, followed.get(table.name))?;
+                let removed = followed.get(REMOVED).and_then(|all| all.get(table.name));
+                let removes: Vec<Remove> = actions(table, removed)?;
+                apply_once(table, adds, removes, version).await?;
             }
             self.rolled_to = version;
         }
@@ -305,9 +399,26 @@ impl Lake {
     }
 }
 
-/// Commits the adds to a following table, unless that was done before.
-async fn apply_once(table: &mut LakeTable, adds: Vec<Add>, version: u64) -> Result<(), LakeError> {
-    if adds.is_empty() && !is_ledger(table) {
+/// The actions that a commit holds for a table.
+fn actions<A: serde::de::DeserializeOwned>(
+    table: &LakeTable,
+    held: Option<&serde_json::Value>,
+) -> Result<Vec<A>, LakeError> {
+    held.cloned()
+        .map(serde_json::from_value::<Vec<A>>)
+        .transpose()
+        .map_err(|source| LakeError::read(table.name, table.url(), source))
+        .map(Option::unwrap_or_default)
+}
+
+/// Commits the actions to a following table, unless that was done before.
+async fn apply_once(
+    table: &mut LakeTable,
+    adds: Vec<Add>,
+    removes: Vec<Remove>,
+    version: u64,
+) -> Result<(), LakeError> {
+    if adds.is_empty() && removes.is_empty() && !is_ledger(table) {
         return Ok(());
     }
     for _ in 0..CONFLICTS_MAX {
@@ -316,8 +427,10 @@ async fn apply_once(table: &mut LakeTable, adds: Vec<Add>, version: u64) -> Resu
             return Ok(());
         }
         let txn = Some((ROLL_FORWARD, version));
-        if let CommitOutcome::Committed { .. } = table.append(adds.clone(), txn, Vec::new()).await?
-        {
+        let outcome = table
+            .replace(adds.clone(), removes.clone(), txn, Vec::new())
+            .await?;
+        if let CommitOutcome::Committed { .. } = outcome {
             return Ok(());
         }
     }

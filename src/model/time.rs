@@ -43,6 +43,11 @@ impl UtcMicros {
         i32::try_from(self.0.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX)
     }
 
+    /// The beginning of a date, in days since the epoch.
+    pub fn of_date(days: i32) -> UtcMicros {
+        UtcMicros(i64::from(days).saturating_mul(MICROS_PER_DAY))
+    }
+
     /// Reads an ISO 8601 instant in UTC, extended (`2026-03-27T17:08:37Z`, with
     /// or without a fraction, with an offset) or basic (`20131102T010628Z`):
     /// CloudTrail's guide shows the basic form for `creationDate`, real records

@@ -11,14 +11,14 @@ use super::report::Report;
 use crate::identity::IdentityIndex;
 use crate::lake::chunks::{self, Parts, Press, SharedRows};
 use crate::lake::columns::schema;
-use crate::lake::data_file::{EncodedFile, FileWriter};
+use crate::lake::data_file::{EncodedFile, FileWriter, Partition, Times};
 use crate::lake::error::LakeError;
 use crate::lake::fact_tables::LogObject;
 use crate::lake::ledger::{CopyFilter, FactFilter, Ledger, Seen};
 use crate::lake::s3_access::{DecidedAccess, RowSource, UNREPEATED, columns};
 use crate::lake::store::LakeBatch;
-use crate::model::time::date_text;
 use crate::model::{ObjectStatus, UtcMicros, Verdict};
+use crate::trail::AccessLog;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -46,6 +46,8 @@ struct Row {
     log: u32,
     place: u32,
     decision: u32,
+    /// Whether it tells more of an event than the row that stands for it.
+    amends: bool,
 }
 
 /// What a batch becomes.
@@ -133,16 +135,18 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
             let Some(id) = accesses.copy_of(place) else {
                 return;
             };
-            match copies.check(&id, first_row) {
+            let amends = match copies.check(&id, first_row) {
                 Seen::Copy => {
                     object.counts.duplicates += 1;
                     return;
                 }
-                Seen::RicherTwin { row } => {
+                Seen::New => false,
+                Seen::Amends => true,
+                Seen::Better { row, amends } => {
                     let twin = row
                         .checked_sub(first_row)
                         .and_then(|row| rows.get_mut(usize::try_from(row).ok()?));
-                    if let Some(twin) = twin.and_then(Option::take) {
+                    if let Some(twin) = twin.and_then(Option::take).filter(|_| !amends) {
                         let counts = if twin.log as usize == log {
                             Some(&mut object.counts)
                         } else {
@@ -155,14 +159,19 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
                             counts.duplicates += 1;
                         }
                     }
+                    amends
                 }
-                Seen::New => {}
+            };
+            // For the ledger an amendment is a copy: it adds no row.
+            match amends {
+                true => object.counts.duplicates += 1,
+                false => object.counts.rows_written += 1,
             }
-            object.counts.rows_written += 1;
             rows.push(Some(Row {
                 log: u32::try_from(log).unwrap_or(u32::MAX),
                 place: u32::try_from(place).unwrap_or(u32::MAX),
                 decision,
+                amends,
             }));
         });
         let sessions = processed.log.sts_sessions.iter();
@@ -177,7 +186,8 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
         log_objects.push(object);
     }
     drop(deciding);
-    let rows: Vec<Row> = rows.into_iter().flatten().collect();
+    let kept = rows.into_iter().flatten();
+    let (amendments, rows): (Vec<Row>, Vec<Row>) = kept.partition(|row| row.amends);
     let mut report = Report::default();
     for object in &log_objects {
         report.count_object(object);
@@ -196,6 +206,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     report.ec2_instances = lake_batch.ec2_instances.len() as u64;
     report.fact_copies = learned as u64 - report.sts_sessions - report.ec2_instances;
     lake_batch.access_files = encode(logs, &rows, decider, (pool, presses), now)?;
+    lake_batch.amendment_files = encode(logs, &amendments, decider, (pool, presses), now)?;
     // What is unreadable still, since an earlier scan, is counted and shown each
     // time, but stands in the lake already.
     log_objects
@@ -240,7 +251,7 @@ fn encode(
     (pool, presses): (&rayon::ThreadPool, &Presses),
     now: UtcMicros,
 ) -> Result<Vec<EncodedFile>, LakeError> {
-    let mut partitions: BTreeMap<(i32, Verdict), Partition> = BTreeMap::new();
+    let mut partitions: BTreeMap<(i32, Verdict), Shards> = BTreeMap::new();
     for of_log in rows.chunk_by(|a, b| a.log == b.log) {
         let accesses = of_log
             .first()
@@ -267,6 +278,7 @@ fn encode(
         .map(|processed| RowSource {
             uri: processed.object.uri.clone(),
             etag: processed.object.etag.clone(),
+            ingested_at: now,
         })
         .collect();
     let encoder = Encoder {
@@ -288,7 +300,7 @@ fn encode(
 
 /// The rows of one date and verdict, in the order of the batch.
 #[derive(Default)]
-struct Partition(Vec<Shard>);
+struct Shards(Vec<Shard>);
 
 /// The rows of one file.
 struct Shard {
@@ -297,7 +309,7 @@ struct Shard {
     last: UtcMicros,
 }
 
-impl Partition {
+impl Shards {
     fn push(&mut self, row: Row, at: UtcMicros) {
         match self.0.last_mut() {
             Some(shard) if shard.rows.len() < FILE_ROWS_MAX => {
@@ -342,15 +354,41 @@ impl Encoder<'_> {
         };
         let bytes = chunks::encode(&writer, &columns, &rows, &mut press).map_err(error)?;
         self.presses.give(press);
-        let (date, verdict) = (date_text(date), verdict.as_str());
         Ok(EncodedFile {
             bytes,
             rows: shard.rows.len() as u64,
-            folder: format!("event_date={date}/verdict={verdict}/"),
-            partition_values: vec![("event_date", date), ("verdict", verdict.to_owned())],
-            event_times: Some((shard.first, shard.last)),
+            partition: Partition::of(date, verdict),
+            times: Some(Times {
+                events: (shard.first, shard.last),
+                ingested: (self.now, self.now),
+            }),
         })
     }
+}
+
+/// An access of a log with its decision, provisional: what a row is made of.
+pub(super) fn decided<'d>(
+    log: &'d AccessLog,
+    place: usize,
+    (decider, decision): (&'d Decider, u32),
+    (source, now): (&'d RowSource, UtcMicros),
+) -> Option<DecidedAccess<'d>> {
+    let decision = decider.decision(decision)?;
+    let policy = decider.policy();
+    Some(DecidedAccess {
+        access: log.get(place)?,
+        credential: decision.credential,
+        attribution: &decision.attribution,
+        dataset: decision.dataset.and_then(|dataset| policy.dataset(dataset)),
+        verdict: decision.judgement.verdict,
+        violations: &decision.judgement.violations,
+        policy_version: policy.version(),
+        source,
+        source_index: log.source_index(place)?,
+        addendum: log.addendum(place),
+        settled: false,
+        decided_at: now,
+    })
 }
 
 /// The rows of one file, as the lake encodes them.
@@ -374,20 +412,14 @@ impl<'e> SharedRows<DecidedAccess<'e>> for ShardRows<'e> {
     fn row(&self, place: usize) -> Option<DecidedAccess<'e>> {
         let (row, encoder) = (self.rows.get(place)?, self.encoder);
         let accesses = &encoder.logs.get(row.log as usize)?.log.accesses;
-        let decision = encoder.decider.decision(row.decision)?;
-        let policy = encoder.decider.policy();
-        Some(DecidedAccess {
-            access: accesses.get(row.place as usize)?,
-            credential: decision.credential,
-            attribution: &decision.attribution,
-            dataset: decision.dataset.and_then(|dataset| policy.dataset(dataset)),
-            verdict: decision.judgement.verdict,
-            violations: &decision.judgement.violations,
-            policy_version: policy.version(),
-            source: encoder.sources.get(row.log as usize)?,
-            source_index: accesses.source_index(row.place as usize)?,
-            decided_at: encoder.now,
-        })
+        let source = encoder.sources.get(row.log as usize)?;
+        let decision = (encoder.decider, row.decision);
+        decided(
+            accesses,
+            row.place as usize,
+            decision,
+            (source, encoder.now),
+        )
     }
 
     fn decision(&self, place: usize) -> u32 {

@@ -3,14 +3,20 @@
 //! [`source`] lists objects, [`route`] says what a name is, [`budget`] bounds what is in flight, [`process`]
 //! makes accesses of an object, [`decide`] asks identity and policy, [`batch`]
 //! makes rows of accesses, [`scan`] runs them all, [`report`] counts, [`used_logs`]
-//! saves memory from being asked for anew.
+//! saves memory from being asked for anew. [`settle`] decides rows of the lake again,
+//! in a [`lane`], once [`horizon`] says that all is known, and tells what changed in a
+//! [`settle_report`].
 
 pub mod batch;
 pub mod budget;
 pub mod decide;
+pub mod horizon;
+mod lane;
 pub mod process;
 pub mod report;
 pub mod route;
 pub mod scan;
+pub mod settle;
+pub mod settle_report;
 pub mod source;
 mod used_logs;

@@ -184,7 +184,11 @@ pub async fn scan(
     Ok(report)
 }
 
-async fn record_policy(lake: &mut Lake, policy: &Policy, now: UtcMicros) -> Result<(), LakeError> {
+pub(super) async fn record_policy(
+    lake: &mut Lake,
+    policy: &Policy,
+    now: UtcMicros,
+) -> Result<(), LakeError> {
     let files = policy
         .files()
         .iter()

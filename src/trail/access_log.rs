@@ -6,10 +6,11 @@
 //! is kept once and referred to by number. About 250 bytes an event, against
 //! some 1,300 of its JSON.
 
-use super::event_id::{CopyKey, content_of_key};
+use super::event_id::{CopyKey, content_of_key, copy_key, guid_bytes};
 use super::request::S3Request;
 use crate::model::{AccessEvent, Asked, Client, Operation, Outcome, Principal, Target, UtcMicros};
 use indexmap::IndexSet;
+use std::collections::BTreeMap;
 
 /// Texts that are a row's own. They lie in the arena one after another, so their
 /// lengths tell where each is; an absent one is empty.
@@ -20,6 +21,7 @@ const TEXTS: usize = 8;
 const PRINCIPAL_BYTES: usize = size_of::<Principal>() + 64;
 const GROUP_BYTES: usize = size_of::<Client>() + size_of::<Target>() + 2 * 64;
 const NAME_BYTES: usize = size_of::<String>() + 64;
+const ADDENDUM_BYTES: usize = 256;
 
 /// A number for an absent name.
 const NO_NAME: u32 = u32::MAX;
@@ -47,6 +49,25 @@ pub struct NewAccess<'a> {
     pub copy_key: CopyKey,
     /// Whether the copy key is made of the content, for want of a GUID.
     pub by_content: bool,
+    pub addendum: Option<Addendum<&'a str>>,
+}
+
+/// Why a record was delivered late or once more (CloudTrail user guide, record
+/// contents: `addendum`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Addendum<S = String> {
+    /// `DELIVERY_DELAY`, `UPDATED_DATA` or `SERVICE_OUTAGE`.
+    pub reason: S,
+    /// The event that this record corrects; only with `UPDATED_DATA`.
+    pub original_event_id: Option<S>,
+}
+
+impl Addendum {
+    /// The key of the event that this record corrects; `None` if it corrects none.
+    pub fn corrects(&self, account_id: Option<&str>) -> Option<CopyKey> {
+        let original = self.original_event_id.as_deref().and_then(guid_bytes)?;
+        Some(copy_key(Some(original), None, account_id))
+    }
 }
 
 struct Row {
@@ -98,6 +119,8 @@ pub struct AccessLog {
     before: Vec<(u32, u32)>,
     /// Bytes of what is kept once.
     kept_once: usize,
+    /// Addenda by place: a few in a million records have one.
+    addenda: BTreeMap<usize, Addendum>,
 }
 
 impl AccessLog {
@@ -141,6 +164,7 @@ impl AccessLog {
         self.names_before = NO_NAMES;
         self.before.clear();
         self.kept_once = 0;
+        self.addenda.clear();
     }
 
     pub fn size(&self) -> LogSize {
@@ -204,6 +228,14 @@ impl AccessLog {
             presigned: request.presigned,
             by_content: access.by_content,
         };
+        if let Some(addendum) = &access.addendum {
+            let addendum = Addendum {
+                reason: addendum.reason.to_owned(),
+                original_event_id: addendum.original_event_id.map(str::to_owned),
+            };
+            self.kept_once += ADDENDUM_BYTES;
+            self.addenda.insert(self.rows.len(), addendum);
+        }
         self.rows.push(row);
         if self.groups_kept() > groups {
             self.kept_once += GROUP_BYTES + access.client.text_bytes() + access.target.text_bytes();
@@ -355,14 +387,18 @@ impl AccessLog {
     pub fn copy_of(&self, index: usize) -> Option<CopyId<'_>> {
         let row = self.rows.get(index)?;
         let principal = self.principals.get_index(row.principal as usize)?;
+        let account_id = self
+            .targets
+            .get_index(row.target as usize)
+            .and_then(|target| target.aws_account_id.as_deref());
         Some(CopyId {
             key: row.copy_key,
+            corrects: self
+                .addendum(index)
+                .and_then(|addendum| addendum.corrects(account_id)),
             shared_event_id: self.shared_event_id(row),
             event_name: self.named(row.event_name).unwrap_or_default(),
-            account_id: self
-                .targets
-                .get_index(row.target as usize)
-                .and_then(|target| target.aws_account_id.as_deref()),
+            account_id,
             richness: u8::from(principal.arn.is_some()) * 2
                 + u8::from(principal.access_key_id.is_some()),
         })
@@ -386,6 +422,14 @@ impl AccessLog {
             object_key: text(key_at, key),
             list_prefix: text(key_at + key, prefix),
         })
+    }
+
+    /// The record's addendum, where it has one.
+    pub fn addendum(&self, index: usize) -> Option<&Addendum> {
+        if self.addenda.is_empty() {
+            return None;
+        }
+        self.addenda.get(&index)
     }
 
     pub fn event_time(&self, index: usize) -> Option<UtcMicros> {
@@ -453,6 +497,8 @@ impl LogSize {
 /// What tells copies of one event apart.
 pub struct CopyId<'a> {
     pub key: CopyKey,
+    /// The key of the event that this record corrects.
+    pub corrects: Option<CopyKey>,
     pub shared_event_id: Option<&'a str>,
     pub event_name: &'a str,
     pub account_id: Option<&'a str>,

@@ -27,6 +27,7 @@ pub enum Place {
     ResponseElements,
     AdditionalEventData,
     TlsDetails,
+    Addendum,
     Resources,
     /// An item of `resources`, by its number.
     Resource(u8),
@@ -82,6 +83,8 @@ pub enum Text {
     CipherSuite,
     SseApplied,
     AdditionalVpcEndpointId,
+    AddendumReason,
+    AddendumOriginalEventId,
     TlsVersion,
 }
 
@@ -189,6 +192,11 @@ pub fn member(place: Place, name: &str) -> Member {
             "tlsVersion" => Member::Text(Text::TlsVersion),
             _ => Member::Nothing,
         },
+        Place::Addendum => match name {
+            "reason" => Member::Text(Text::AddendumReason),
+            "originalEventID" => Member::Text(Text::AddendumOriginalEventId),
+            _ => Member::Nothing,
+        },
         Place::Resource(item) => match name {
             "type" => Member::ResourceText(item, ResourceText::Kind),
             "ARN" | "arn" => Member::ResourceText(item, ResourceText::Arn),
@@ -206,6 +214,7 @@ fn record_member(name: &str) -> Member {
     let (text, holds) = (Member::Text, Member::Holds);
     match name.len() {
         7 if name == "eventID" => text(Text::EventId),
+        8 if name == "addendum" => holds(Place::Addendum),
         9 => match name {
             "eventTime" => text(Text::EventTime),
             "eventName" => text(Text::EventName),
@@ -299,7 +308,7 @@ impl<'a> Resource<'a> {
 }
 
 /// Objects and arrays in one object that can matter; a record has the most.
-const HELD_MAX: usize = 6;
+const HELD_MAX: usize = 7;
 
 /// The members of one record that matter.
 pub struct Fields<'a> {

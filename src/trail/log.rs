@@ -11,7 +11,7 @@
 //! Deliberately not here: dropping copies, attribution, verdicts. They need
 //! more than one object.
 
-use super::access_log::{AccessLog, LogSize, NewAccess};
+use super::access_log::{AccessLog, Addendum, LogSize, NewAccess};
 use super::event_id::{CopyKey, content_hash, copy_key, event_id, guid_bytes, made_event_id};
 use super::facts;
 use super::fields::{Fields, Text};
@@ -536,6 +536,10 @@ impl ParsedLog {
             source_index: u32::try_from(self.records).unwrap_or(u32::MAX),
             copy_key: copy_key(event_id.guid, event_id.content, target.aws_account_id),
             by_content: event_id.guid.is_none(),
+            addendum: fields.get(Text::AddendumReason).map(|reason| Addendum {
+                reason,
+                original_event_id: fields.get(Text::AddendumOriginalEventId),
+            }),
         });
     }
 

@@ -86,7 +86,7 @@ fn check_same(found: &(Vec<Value>, Vec<Value>), expected: &(Vec<Value>, Vec<Valu
     }
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("BRICKTRAIL_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());
@@ -112,7 +112,7 @@ fn spawn(world: &World, lake: &str) -> Child {
 
 /// Kills the process after `delay`; `false` if it was done before.
 #[track_caller]
-fn kill_after(world: &World, mut child: Child, delay: Duration) -> bool {
+pub fn kill_after(world: &World, mut child: Child, delay: Duration) -> bool {
     let started = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -131,7 +131,7 @@ fn kill_after(world: &World, mut child: Child, delay: Duration) -> bool {
 
 /// What a reader may ask of a lake at any instant: no event stands twice.
 #[track_caller]
-fn check_readable(world: &World, lake: &str) {
+pub fn check_readable(world: &World, lake: &str) {
     if !world.path(&format!("{lake}/s3_access/_delta_log")).exists() {
         return;
     }

@@ -189,13 +189,13 @@ fn every_object_is_read_without_a_fault_and_every_event_of_the_truth_is_one_row(
 
     let truth = truth(&world);
     let rows: BTreeSet<String> = world.events().into_iter().map(|(id, _)| id).collect();
-    // Of an event and its twins in other accounts one row is kept.
+    // Of an event, its twins in other accounts and its correction one row is kept.
     let canonical = |id: &str| -> String {
         let row = &truth
             .get(id)
             .unwrap_or_else(|| panic!("{id} is no event of the truth"));
         match row["copy"].as_str() {
-            Some("twin") => text(row, "copy_of").to_owned(),
+            Some("twin" | "correction") => text(row, "copy_of").to_owned(),
             _ => id.to_owned(),
         }
     };

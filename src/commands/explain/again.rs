@@ -11,6 +11,7 @@ use crate::lake::s3_access::{DecidedAccess, RowSource, columns, partition_column
 use crate::lake::store::s3_access_schema;
 use crate::model::{AccessEvent, UtcMicros};
 use crate::policy::Policy;
+use crate::trail::access_log::Addendum;
 use anyhow::Context as _;
 
 /// Today's answer beside the stored one.
@@ -111,7 +112,12 @@ pub fn decide(
     let source = RowSource {
         uri: stored.owned("source_uri").unwrap_or_default(),
         etag: stored.owned("source_etag"),
+        ingested_at: stored.time("ingested_at").unwrap_or(UtcMicros::MIN),
     };
+    let addendum = stored.owned("addendum_reason").map(|reason| Addendum {
+        reason,
+        original_event_id: stored.owned("original_event_id"),
+    });
     let decided = DecidedAccess {
         access: *access,
         credential,
@@ -125,6 +131,8 @@ pub fn decide(
             .number("source_index")
             .and_then(|index| u32::try_from(index).ok())
             .unwrap_or_default(),
+        addendum: addendum.as_ref(),
+        settled: stored.truth("settled"),
         decided_at: stored.time("attributed_at").unwrap_or(UtcMicros::MIN),
     };
     let row = row_of(decided)?;

@@ -1,7 +1,6 @@
 //! The access to be decided again: from the original record, else from the row.
 //!
-//! The row leaves out some of what AWS recorded (the principal's id, the scope
-//! of the credentials, the bucket's owner, plain HTTP). So the object itself is
+//! The row holds what decisions read, but it is a copy. So the object itself is
 //! read where it is at hand, but only if its bytes are those that were ingested.
 
 use super::super::cells::Cells;
@@ -125,15 +124,20 @@ fn from_row(row: &Cells) -> Record {
     Record::Row(Box::new(RowRecord {
         principal: Principal {
             identity_type: text("identity_type"),
+            principal_id: text("principal_id"),
             arn: text("principal_arn"),
             account_id: text("principal_account_id"),
+            user_name: text("user_name"),
             access_key_id: text("access_key_id"),
             invoked_by: text("invoked_by"),
             session_issuer_arn: text("role_arn"),
+            session_issuer_account_id: text("role_account_id"),
             session_name: text("session_name"),
             session_issued_at: row.time("session_issued_at"),
             source_identity: text("source_identity"),
-            ..Principal::default()
+            in_scope_issuer_type: text("in_scope_issuer_type"),
+            in_scope_issued_to: text("in_scope_issued_to"),
+            ec2_role_delivery: text("ec2_role_delivery"),
         },
         client: Client {
             source_ip: text("source_ip"),
@@ -141,7 +145,7 @@ fn from_row(row: &Cells) -> Record {
             vpc_endpoint_id: text("vpc_endpoint_id"),
             tls: Tls {
                 version: text("tls_version"),
-                plaintext: false,
+                plaintext: row.truth("plaintext"),
             },
             auth_method: text("auth_method"),
         },
@@ -149,7 +153,7 @@ fn from_row(row: &Cells) -> Record {
             aws_account_id: text("aws_account_id"),
             aws_region: text("aws_region"),
             bucket: text("bucket"),
-            bucket_account_id: None,
+            bucket_account_id: text("bucket_account_id"),
         },
         row: row.clone(),
     }))

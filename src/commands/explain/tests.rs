@@ -101,8 +101,11 @@ fn stored(access: &AccessEvent<'_>, facts: Facts) -> Cells {
         source: &RowSource {
             uri: "file:///trail/a.json.gz".to_owned(),
             etag: some("1f-2a"),
+            ingested_at: at(600),
         },
         source_index: 3,
+        addendum: None,
+        settled: false,
         decided_at: at(600),
     })
     .unwrap()
@@ -355,9 +358,7 @@ fn an_answer_from_the_row_alone_says_what_the_row_leaves_out() {
     );
     expect![[r#"
         Decided again, just now
-          from          the stored row, because the object is gone. It leaves out some of the record
-                        (principal id, scope of the credentials, owner of the bucket, plain HTTP): an answer
-                        that rests on these may differ without having changed
+          from          the stored row, because the object is gone. It holds what decisions read of it
           attribution   the same as stored
           verdict       the same as stored
     "#]].assert_eq(&lines);

@@ -483,11 +483,7 @@ fn again(explanation: &Explanation, page: &mut Page) {
         ),
         Basis::Row(why) => page.say(
             "from",
-            &format!(
-                "the stored row, because {why}. It leaves out some of the record (principal id, \
-                 scope of the credentials, owner of the bucket, plain HTTP): an answer that rests \
-                 on these may differ without having changed"
-            ),
+            &format!("the stored row, because {why}. It holds what decisions read of it"),
         ),
     }
     let stored = explanation.row.text("policy_version");

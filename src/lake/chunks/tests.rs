@@ -190,6 +190,7 @@ impl World {
             .map(|n| RowSource {
                 uri: format!("file:///trail/{n}.json.gz"),
                 etag: dice.maybe("etag", 1000),
+                ingested_at: UtcMicros(1_790_000_000_000_456 + i64::try_from(n).unwrap()),
             })
             .collect();
         let faultless = dice.roll(2) == 0;
@@ -319,6 +320,8 @@ impl World {
             policy_version: "policy-1",
             source: &self.sources[own.source as usize],
             source_index: own.source_index,
+            addendum: None,
+            settled: false,
             decided_at: UtcMicros(1_790_000_000_000_123),
         }
     }

@@ -1,0 +1,283 @@
+//! Question: what does settling cost, compared with the scan that wrote the rows?
+//!
+//! On the corpus of `ingest` (256 MB inflated here), each in a process of its own,
+//! so that CPU and memory are its own:
+//!
+//! 1. a whole `scan` on all cores, into a fresh lake;
+//! 2. a `settle` of that lake: every row is read twice (its keys, then all of it),
+//!    decided again, sorted and encoded;
+//! 3. `settle --again` of the same lake: nothing but large files.
+//!
+//! Targets: a settle decides at least half as many rows in a second of CPU as a scan
+//! does; at most 600 MB of memory however large a date is.
+//!
+//! Run:     cargo bench --bench settle
+//!          BRICKTRAIL_BENCH_MB=1024    larger corpus (default 256)
+//!          BRICKTRAIL_BENCH_DIR=/data  where corpus and scratch lakes are kept
+//! Compare: the *share* of the scan's rows a second, between runs on any machine.
+//!          Memory: run 256 and 2048; the peak must stop growing.
+//! Exit:    1 if rows were lost, doubled or left provisional; never for being slow.
+//!
+//! # Where the time goes
+//!
+//! <!-- FIGURES: from a run of this bench; replace all of them together. -->
+//! FIGURES_HERE
+//! <!-- END OF FIGURES -->
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a bench ends where something is wrong, and prints its answer"
+)]
+
+mod corpus;
+
+use bricktrail::identity::IdentitySettings;
+use bricktrail::lake::Lake;
+use bricktrail::model::UtcMicros;
+use bricktrail::pipeline::scan::{Progress, ScanJob, ScanLimits, scan};
+use bricktrail::pipeline::settle::{SettleJob, SettleProgress, settle};
+use bricktrail::pipeline::source::{LocalListing, SourceTotals};
+use bricktrail::policy::{Policy, PolicySettings};
+use serde::{Deserialize, Serialize};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SHARE_MIN: f64 = 0.5;
+const PEAK_MB_MAX: f64 = 600.0;
+
+/// Corpus unless the environment says otherwise, in MB.
+const MEGABYTES: usize = 256;
+
+/// What a child is to do: a JSON [`Task`].
+const TASK: &str = "BRICKTRAIL_BENCH_TASK";
+/// Begins the line of a child's stdout that holds its JSON result.
+const RESULT: &str = "bench-result ";
+
+#[derive(Serialize, Deserialize)]
+struct Task {
+    what: What,
+    root: String,
+    lake: String,
+    threads: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum What {
+    Scan,
+    Settle,
+    Again,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Done {
+    wall: f64,
+    cpu: f64,
+    peak_bytes: u64,
+    rows: u64,
+    left: u64,
+    files: (u64, u64),
+    /// Seconds of wall time until all keys were read, of the dates' together.
+    keys: f64,
+}
+
+impl Done {
+    fn rate(&self) -> f64 {
+        self.rows as f64 / self.cpu
+    }
+}
+
+fn main() -> ExitCode {
+    if let Ok(task) = std::env::var(TASK) {
+        let task: Task = serde_json::from_str(&task).expect("a task");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let done = runtime.block_on(run(&task));
+        println!("{RESULT}{}", serde_json::to_string(&done).expect("JSON"));
+        return ExitCode::SUCCESS;
+    }
+    let corpus = corpus::ready(MEGABYTES);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for path in corpus.paths() {
+        std::fs::read(path).expect("read an object");
+    }
+    let lake = tempfile::Builder::new()
+        .prefix("lake-")
+        .tempdir_in(corpus::directory())
+        .expect("make a scratch lake");
+    let child = |what: What, threads: usize| -> Done {
+        child(&Task {
+            what,
+            root: corpus.root.display().to_string(),
+            lake: lake.path().display().to_string(),
+            threads,
+        })
+    };
+    let scanned = child(What::Scan, cores);
+    let settled = child(What::Settle, cores);
+    let again = child(What::Again, cores);
+    println!();
+    for (name, done) in [
+        ("scan", &scanned),
+        ("settle", &settled),
+        ("settle --again", &again),
+    ] {
+        println!(
+            "{name:<26} {} rows, {:.2} CPU s, wall {:.2} s (keys {:.2}), {:.0} rows a CPU second, {:.2} us a row, peak {:.0} MB, files {} -> {}",
+            done.rows,
+            done.cpu,
+            done.wall,
+            done.keys,
+            done.rate(),
+            1e6 / done.rate(),
+            done.peak_bytes as f64 / 1e6,
+            done.files.0,
+            done.files.1
+        );
+    }
+    let share = settled.rate().min(again.rate()) / scanned.rate();
+    let peak = settled.peak_bytes.max(again.peak_bytes) as f64 / 1e6;
+    let met = |met: bool| if met { "met" } else { "MISSED" };
+    println!(
+        "share of the scan's rate   {share:.2}; target {SHARE_MIN}: {}",
+        met(share >= SHARE_MIN)
+    );
+    println!(
+        "peak memory                {peak:.0} MB; target {PEAK_MB_MAX:.0}: {}",
+        met(peak <= PEAK_MB_MAX)
+    );
+    let expected = corpus.manifest.s3_events - corpus.manifest.s3_copies;
+    for (name, done) in [("scan", &scanned), ("settle", &settled), ("again", &again)] {
+        if done.rows != expected || done.left != 0 {
+            println!(
+                "WRONG: {name}: {} rows, {} left provisional, but the corpus holds {expected}",
+                done.rows, done.left
+            );
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn child(task: &Task) -> Done {
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        // As the program sets it for itself.
+        .env("MIMALLOC_PURGE_DELAY", "100")
+        .env(TASK, serde_json::to_string(task).expect("a task is JSON"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("run a child");
+    assert!(output.status.success(), "child failed: {}", output.status);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let result = text.lines().find_map(|line| line.strip_prefix(RESULT));
+    serde_json::from_str(result.expect("the child's result")).expect("a result")
+}
+
+async fn run(task: &Task) -> Done {
+    let started = Instant::now();
+    let mut lake = Lake::open(&task.lake).await.expect("open the lake");
+    let policy = Arc::new(Policy::starter(&PolicySettings::default()).expect("the starter policy"));
+    let identity = IdentitySettings::default();
+    let watch = Arc::new(Watch::default());
+    let (rows, left, files) = if task.what == What::Scan {
+        let job = ScanJob {
+            listing: LocalListing::of(std::slice::from_ref(&task.root)).expect("list the corpus"),
+            policy,
+            identity,
+            limits: ScanLimits::for_cores(task.threads),
+            now,
+        };
+        let report = scan(&mut lake, job, watch.clone()).await.expect("scan");
+        (report.counts.rows_written, 0, (0, 0))
+    } else {
+        let job = SettleJob {
+            again: task.what == What::Again,
+            ..SettleJob::new(policy, identity, now)
+        };
+        let report = settle(&mut lake, job, watch.clone()).await.expect("settle");
+        let files = (report.files_before, report.files_after);
+        (
+            report.settled + report.settled_again,
+            report.provisional,
+            files,
+        )
+    };
+    let keys = *watch.keys.lock().expect("nobody panics");
+    Done {
+        wall: started.elapsed().as_secs_f64(),
+        cpu: process_cpu(),
+        peak_bytes: peak_bytes(),
+        rows,
+        left,
+        files,
+        keys,
+    }
+}
+
+/// Takes the time until the keys of a date are read.
+#[derive(Default)]
+struct Watch {
+    began: Mutex<Option<(Instant, u64)>>,
+    total: Mutex<u64>,
+    keys: Mutex<f64>,
+}
+
+impl Progress for Watch {
+    fn starts(&self, _: SourceTotals) {}
+    fn object(&self, _: u64) {}
+    fn committed(&self, _: u64) {}
+}
+
+impl SettleProgress for Watch {
+    fn starts(&self, rows: u64) {
+        *self.total.lock().expect("nobody panics") = rows;
+        *self.began.lock().expect("nobody panics") = Some((Instant::now(), 0));
+    }
+
+    fn rows(&self, rows: u64) {
+        // The corpus is of one date: its keys are read first.
+        let total = *self.total.lock().expect("nobody panics");
+        if let Some((began, read)) = &mut *self.began.lock().expect("nobody panics") {
+            *read += rows;
+            if *read <= total {
+                *self.keys.lock().expect("nobody panics") = began.elapsed().as_secs_f64();
+            }
+        }
+    }
+
+    fn date(&self, _: i32) {}
+}
+
+fn now() -> UtcMicros {
+    UtcMicros::from_datetime(chrono::Utc::now())
+}
+
+/// User and system seconds of this process (`/proc/self/stat`, fields 14 and 15, in
+/// hundredths of a second).
+fn process_cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let (_, after_name) = text.rsplit_once(')').expect("a name in brackets");
+    let ticks = after_name.split_whitespace().skip(11).take(2);
+    ticks
+        .map(|text| text.parse::<f64>().expect("ticks") / 100.0)
+        .sum()
+}
+
+/// The most memory that this process ever had (`VmHWM`).
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("VmHWM");
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("kB");
+    kilobytes * 1024
+}

@@ -1,0 +1,163 @@
+//! `settle`: decides rows again once all sources have told what they know.
+
+use super::{Common, UsageError, databricks, output, scan, settle_summary};
+use crate::lake::Lake;
+use crate::lake::settle::files::read_date;
+use crate::model::UtcMicros;
+use crate::model::time::date_text;
+use crate::pipeline::settle::{SettleJob, SettleProgress, settle};
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct SettleArguments {
+    /// Takes every source that was read for complete up to this time, for example
+    /// 2026-03-28T00:00:00Z [default: what its newest row and its usual delay tell]
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<String>,
+    /// Decides rows again that are settled already: after a new policy, or new facts
+    #[arg(long)]
+    again: bool,
+    /// The first date, in UTC, for example 2026-03-27 [default: the earliest]
+    #[arg(long, value_name = "DATE")]
+    from: Option<String>,
+    /// The last date [default: the latest]
+    #[arg(long, value_name = "DATE")]
+    to: Option<String>,
+    /// Directory of Cedar policies and datasets.toml [default: the built-in starter policy]
+    #[arg(long, value_name = "DIR")]
+    policy: Option<PathBuf>,
+    /// Directory of Databricks exports, read into the lake first
+    #[arg(long, value_name = "DIR")]
+    databricks: Option<String>,
+    /// How to write the closing summary
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+const AFTER_HELP: &str = "A scan decides at once with what is known: the rows are provisional. \
+Identity sources come late (audit logs by hours, node timelines by a week), so a row is settled \
+when all that were read have passed it: it is attributed and judged again, copies of one event \
+are dropped, corrections (addenda) take the place of what they correct, and the files of a date \
+become few and sorted. All of a date is one commit; settle may be killed at any instant and run \
+beside scans. `s3_access.settled` tells the rows apart; the first verdict stays readable in the \
+table's history.
+
+Run it once a day; it does only what has become due.
+
+Examples:
+  bricktrail settle
+  bricktrail settle --databricks ./exports --policy ./policy
+  bricktrail settle --as-of 2026-03-28T00:00:00Z
+  bricktrail settle --again --from 2026-03-01 --to 2026-03-07 --policy ./policy
+  bricktrail query --sql \"SELECT settled, count(*) FROM s3_access GROUP BY settled\"";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<ExitCode> {
+    let config = common.config(arguments.policy)?;
+    let policy = scan::load_policy(config.policy_dir.as_deref(), &config.policy)?;
+    let as_of = arguments.as_of.as_deref().map(time).transpose()?;
+    let date_or = |text: Option<&str>, default: i32| text.map_or(Ok(default), date);
+    let from = date_or(arguments.from.as_deref(), i32::MIN)?;
+    let to = date_or(arguments.to.as_deref(), i32::MAX)?;
+    let started = Instant::now();
+    let mut lake = Lake::open(&config.lake).await?;
+    let import = match arguments.databricks.or(config.databricks_dir) {
+        Some(place) => Some(databricks::import(&lake, &place, now()).await?),
+        None => None,
+    };
+    let job = SettleJob {
+        again: arguments.again,
+        as_of,
+        dates: from..=to,
+        ..SettleJob::new(Arc::new(policy), config.identity, now)
+    };
+    let bar = Arc::new(Bar::default());
+    let outcome = settle(&mut lake, job, bar.clone()).await;
+    bar.finish();
+    let report = outcome?;
+    let lake = crate::lake::error::place(lake.url());
+    let text = match arguments.format {
+        Format::Text => {
+            let settled = settle_summary::text(&report, &lake, started.elapsed());
+            import.map_or_else(String::new, |import| import.text()) + &settled
+        }
+        Format::Json => {
+            let imported = import.map(|import| import.json());
+            settle_summary::json(&report, &lake, started.elapsed(), imported)
+        }
+    };
+    output::to_stdout(text.as_bytes()).context("write the summary")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn now() -> UtcMicros {
+    UtcMicros::from_datetime(chrono::Utc::now())
+}
+
+fn time(text: &str) -> Result<UtcMicros, UsageError> {
+    UtcMicros::parse_iso(text).ok_or_else(|| {
+        UsageError(format!(
+            "--as-of `{text}` is no time; write it in UTC, like 2026-03-28T00:00:00Z"
+        ))
+    })
+}
+
+fn date(text: &str) -> Result<i32, UsageError> {
+    read_date(text)
+        .ok_or_else(|| UsageError(format!("`{text}` is no date; write it like 2026-03-27")))
+}
+
+/// The progress bar; nothing where nobody looks.
+#[derive(Default)]
+pub struct Bar(std::sync::OnceLock<ProgressBar>);
+
+impl Bar {
+    pub fn finish(&self) {
+        if let Some(bar) = self.0.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl SettleProgress for Bar {
+    fn starts(&self, rows: u64) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let style =
+            ProgressStyle::with_template("{bar:30} {percent:>3}%  {per_sec}  {eta} left  {msg}");
+        let bar = ProgressBar::new(rows * 2);
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        drop(self.0.set(bar));
+    }
+
+    fn rows(&self, rows: u64) {
+        if let Some(bar) = self.0.get() {
+            bar.inc(rows);
+        }
+    }
+
+    fn date(&self, date: i32) {
+        if let Some(bar) = self.0.get() {
+            bar.set_message(format!("{} settled", date_text(date)));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What `settle` reads of the lake: files of a date, copies among them, rows.
+//!
+//! In order: [`files`] lists what a date consists of; [`copies`] finds the records
+//! of one event among all of them, by their keys alone; [`reader`] opens a file for
+//! some columns; [`accesses`] makes accesses of rows, to be decided again; [`keep`]
+//! writes anew, unchanged, what of a settled file stays.
+//!
+//! Nothing here holds more than a bounded part of a date: how large a date is
+//! only tells how often its keys are read.
+
+pub mod accesses;
+pub mod copies;
+pub mod files;
+pub mod keep;
+pub mod reader;

@@ -1,0 +1,405 @@
+//! Settling: rows are decided again, and of the records of one event one row stays.
+
+use super::world::*;
+use bricktrail::lake::Lake;
+use bricktrail::lake::data_file::{EncodedFile, Partition, Times};
+use bricktrail::lake::delta::CommitOutcome;
+use bricktrail::lake::store::LakeBatch;
+use bricktrail::model::{UtcMicros, Verdict};
+use serde_json::{Value, json};
+
+/// All that a row says, but when it was written and decided.
+const DECIDED: &str = "SELECT * EXCLUDE (settled, attributed_at) FROM s3_access \
+                       ORDER BY event_id, aws_account_id, source_uri, source_index";
+
+/// Settles; returns the report.
+#[track_caller]
+pub fn settle(world: &World, lake: &str, arguments: &[&str]) -> Value {
+    let all = [&["settle", "--format", "json"], arguments].concat();
+    let output = world.command_in(lake, &all).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "settle: {}", errors(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A simulated organisation in `sim`, without the exports of these names.
+#[track_caller]
+pub fn simulated(arguments: &[&str], without: &[&str]) -> World {
+    let world = World::new();
+    let output = world.run(&[&["simulate", "sim"], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    for export in without {
+        std::fs::remove_dir_all(world.path(&format!("sim/databricks/{export}"))).unwrap();
+    }
+    world
+}
+
+#[track_caller]
+fn check_same(found: &[Value], expected: &[Value]) {
+    let differs = found.iter().zip(expected).find(|(a, b)| a != b);
+    if let Some((found, expected)) = differs {
+        let columns = expected.as_object().unwrap().iter();
+        let differ: Vec<_> = columns
+            .filter(|(name, value)| found.get(*name) != Some(value))
+            .map(|(name, value)| (name, value, found.get(name)))
+            .collect();
+        panic!("row {}: {differ:#?}", expected["event_id"]);
+    }
+    assert_eq!(found.len(), expected.len(), "number of rows");
+}
+
+/// Scans in one commit and settles with what was known: nothing but `settled` may
+/// change, in any row that was written anew.
+#[track_caller]
+fn check_reproduces(world: &World, scan: &[&str], some_stay: bool) {
+    let report = world.scan_with(scan);
+    assert_eq!(report["commits"], 1, "one commit, so that all was known");
+    let before = world.query(DECIDED);
+    let report = settle(world, "lake", &["--policy", "sim/policy"]);
+    assert!(
+        report["rows"]["settled"].as_i64() > Some(1000),
+        "{report:#}"
+    );
+    assert_eq!(report["rows"]["attribution_changed"], 0);
+    assert_eq!(report["verdicts_changed"], json!([]));
+    let stay = report["rows"]["provisional"].as_i64() > Some(0);
+    assert_eq!(stay, some_stay, "{report:#}");
+    let settled = world.number("SELECT count(*) AS n FROM s3_access WHERE settled");
+    assert_eq!(report["rows"]["settled"], settled);
+    check_same(&world.query(DECIDED), &before);
+}
+
+#[test]
+fn settling_with_the_same_knowledge_decides_the_same() {
+    let world = simulated(&["--events", "9000", "--days", "1", "--seed", "11"], &[]);
+    let scan = ["--policy", "sim/policy", "sim/trail"];
+    check_reproduces(&world, &scan, false);
+    // And once more nothing is left to do.
+    let report = settle(&world, "lake", &["--policy", "sim/policy"]);
+    assert_eq!(
+        (&report["dates"], &report["rows"]["read"]),
+        (&json!(0), &json!(0))
+    );
+}
+
+#[test]
+fn settling_with_exports_decides_the_same_also_for_rows_whose_time_has_not_come() {
+    let late = ["system.compute.node_timeline"];
+    let world = simulated(&["--events", "9000", "--days", "1", "--seed", "12"], &late);
+    let exports = ["--databricks", "sim/databricks"];
+    let scan = [&exports[..], &["--policy", "sim/policy", "sim/trail"]].concat();
+    check_reproduces(&world, &scan, true);
+}
+
+#[test]
+fn exports_that_come_later_name_whom_the_scan_could_not() {
+    let world = simulated(&["--events", "6000", "--days", "1", "--seed", "13"], &[]);
+    world.scan_with(&["--policy", "sim/policy", "sim/trail"]);
+    let known = "SELECT count(*) AS n FROM s3_access WHERE principal IS NOT NULL";
+    let before = world.number(known);
+    let arguments = [
+        "--policy",
+        "sim/policy",
+        "--databricks",
+        "sim/databricks",
+        "--as-of",
+        FAR,
+    ];
+    let report = settle(&world, "lake", &arguments);
+    assert!(world.number(known) > before + 1000, "{report:#}");
+    assert_eq!(
+        world.number("SELECT count(*) AS n FROM s3_access WHERE NOT settled"),
+        0
+    );
+    let path = &report["paths"]["unity_catalog"]["principal"];
+    assert_eq!(path["before"]["strong"], 0, "{path}");
+    assert!(path["after"]["strong"].as_i64() > Some(500), "{path}");
+    // The first answer stays readable, as an earlier version of the table.
+    let log = world.path("lake/s3_access/_delta_log");
+    assert!(files_below(&log).len() > 2);
+}
+
+/// Later than anything in these worlds.
+pub const FAR: &str = "2027-01-01T00:00:00Z";
+
+#[test]
+fn only_rows_whose_time_has_come_are_settled_and_settled_ones_stay() {
+    let world = World::new();
+    fill(&world, 3, 20, 30);
+    world.scan();
+    let rows = world.events().len() as i64;
+    // The clock has passed everything; as-of can only say more.
+    let report = settle(&world, "lake", &["--from", "2026-03-28"]);
+    assert_eq!(report["dates"], 0, "{report:#}");
+    let report = settle(
+        &world,
+        "lake",
+        &["--from", "2026-03-27", "--to", "2026-03-27"],
+    );
+    assert_eq!(report["rows"]["settled"], rows);
+    let files = || files_below(&world.path("lake/s3_access")).len();
+    let before = files();
+    assert_eq!(settle(&world, "lake", &[])["dates"], 0);
+    assert_eq!(files(), before, "nothing was written");
+    // New rows of the date are settled without those that are.
+    fill_more(&world);
+    let more = world.scan()["records"]["rows_written"].as_i64().unwrap();
+    let report = settle(&world, "lake", &[]);
+    assert_eq!(report["rows"]["settled"], more);
+    assert_eq!(report["rows"]["settled_again"], 0);
+    let report = settle(&world, "lake", &["--again"]);
+    assert_eq!(report["rows"]["settled"], 0, "{report:#}");
+    assert_eq!(report["rows"]["settled_again"], rows + more);
+    assert_eq!(world.events().len() as i64, rows + more);
+    let version = "SELECT count(DISTINCT attributed_at) AS n FROM s3_access";
+    assert_eq!(world.number(version), 1);
+    // Many files became few.
+    assert!(report["files"]["after"].as_i64() <= Some(2), "{report:#}");
+}
+
+fn fill_more(world: &World) {
+    let records: Vec<Value> = (0..50)
+        .map(|n| get_object(&guid(700_000 + n), NOON, user(), &format!("late-{n}")))
+        .collect();
+    let key = log_key(ACCOUNT, "us-west-2", "1430", "00000000deadbeef");
+    world.put_log(&key, &records);
+}
+
+#[test]
+fn a_stream_that_shows_nothing_yet_settles_nothing() {
+    let world = simulated(&["--events", "2000", "--days", "1", "--seed", "14"], &[]);
+    world.scan_with(&["--databricks", "sim/databricks", "sim/trail"]);
+    // Node timelines lag a week, and these are of one day.
+    let report = settle(&world, "lake", &[]);
+    assert_eq!(report["held_by"], "system.compute.node_timeline");
+    assert_eq!(report["rows"]["settled"], 0);
+    let output = world.run(&["settle", "--as-of", "yesterday"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("yesterday"), "{}", errors(&output));
+}
+
+/// Commits the rows of a data file a second time, as two scans far apart would.
+async fn commit_again(world: &World) {
+    let lake_path = world.path("lake");
+    let mut lake = Lake::open(lake_path.to_str().unwrap()).await.unwrap();
+    let files = lake.s3_access().files();
+    let access_files = files.iter().map(|file| EncodedFile {
+        bytes: std::fs::read(lake_path.join("s3_access").join(&file.path)).unwrap(),
+        rows: file.stats.rows.unwrap(),
+        partition: Partition::of(
+            file.stats.first_event.unwrap().date(),
+            match file.path.contains("in_policy") {
+                true => Verdict::InPolicy,
+                false => Verdict::OutOfPolicy,
+            },
+        ),
+        times: file
+            .stats
+            .first_event
+            .zip(file.stats.last_event)
+            .map(|events| Times {
+                events,
+                ingested: events,
+            }),
+    });
+    let batch = LakeBatch {
+        access_files: access_files.collect(),
+        ..LakeBatch::default()
+    };
+    let now = UtcMicros::parse_iso("2026-04-01T00:00:00Z").unwrap();
+    let outcome = lake.commit(batch, now).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Committed { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_stands_twice_stands_once_when_settled() {
+    let world = World::new();
+    fill(&world, 8, 20, 30);
+    world.put_log(
+        &log_key(ACCOUNT, "us-west-2", "1455", "00000000feedbeef"),
+        &(0..4)
+            .map(|n| get_object("...", NOON, user(), &format!("k{n}")))
+            .collect::<Vec<_>>(),
+    );
+    world.scan();
+    let events = world.events();
+    let keys = "SELECT event_id, object_key FROM s3_access ORDER BY 1, 2";
+    let rows = world.query(keys);
+    commit_again(&world).await;
+    assert_eq!(world.events().len(), events.len() * 2);
+    let report = settle(&world, "lake", &[]);
+    assert_eq!(report["rows"]["copies_dropped"], events.len());
+    assert_eq!(world.events(), events);
+    assert_eq!(world.query(keys), rows);
+    // Copies of settled rows go as well, and the settled files are not touched.
+    commit_again(&world).await;
+    let settled = files_below(&world.path("lake/s3_access"));
+    let report = settle(&world, "lake", &[]);
+    assert_eq!(report["rows"]["copies_dropped"], events.len());
+    assert_eq!(report["files"]["after"], 0, "{report:#}");
+    assert_eq!(world.events(), events);
+    assert!(files_below(&world.path("lake/s3_access")).len() <= settled.len() + 1);
+}
+
+/// The requester's copy, with the whole identity, and the bucket owner's.
+fn twins() -> (Value, Value) {
+    let session = role_session("etl", "run-1", "ASIAONE", "2026-03-27T11:00:00Z");
+    let mut rich = get_object(&guid(1), NOON, session, "a");
+    rich["sharedEventID"] = guid(99).into();
+    let poor = json!({"type": "AWSAccount", "principalId": "AROAETL:run-1", "accountId": ACCOUNT});
+    let mut poor = get_object(&guid(2), NOON, poor, "a");
+    poor["sharedEventID"] = guid(99).into();
+    poor["recipientAccountId"] = OTHER_ACCOUNT.into();
+    (rich, poor)
+}
+
+/// A record and the one that corrects it.
+fn corrected() -> (Value, Value) {
+    let original = get_object(&guid(5), NOON, user(), "b");
+    let mut correction = get_object(&guid(6), NOON, user(), "b");
+    correction["additionalEventData"]["bytesTransferredOut"] = 4096.into();
+    correction["addendum"] = json!({"reason": "UPDATED_DATA", "updatedFields": "additionalEventData",
+        "originalRequestID": format!("R{}", guid(5)), "originalEventID": guid(5)});
+    (original, correction)
+}
+
+/// Delivers the records one scan after the other, settling where `None` stands.
+fn deliver(records: &[Option<&Value>]) -> World {
+    let world = World::new();
+    let other = get_object(&guid(50), NOON, user(), "other");
+    world.put_log(
+        &log_key(ACCOUNT, "us-west-2", "1201", "0000000000000001"),
+        &[other],
+    );
+    world.scan();
+    for (n, record) in records.iter().enumerate() {
+        match record {
+            Some(record) => {
+                let minute = format!("13{n:02}");
+                let key = log_key(ACCOUNT, "us-west-2", &minute, &format!("{n:016x}"));
+                world.put_log(&key, std::slice::from_ref(*record));
+                world.scan();
+                // A reader never sees an event twice.
+                assert_eq!(world.events().len(), 2, "{:?}", world.events());
+            }
+            None => {
+                settle(&world, "lake", &[]);
+            }
+        }
+    }
+    settle(&world, "lake", &[]);
+    world
+}
+
+#[test]
+fn the_twin_that_knows_its_caller_stands_whichever_came_first() {
+    let (rich, poor) = twins();
+    let orders: [&[Option<&Value>]; 4] = [
+        &[Some(&rich), Some(&poor)],
+        &[Some(&poor), Some(&rich)],
+        &[Some(&poor), None, Some(&rich)],
+        &[Some(&poor), Some(&rich), None, Some(&poor), Some(&rich)],
+    ];
+    for (n, order) in orders.into_iter().enumerate() {
+        let world = deliver(order);
+        let row = world.one("SELECT * FROM s3_access WHERE object_key = 'a'");
+        assert_eq!(row["event_id"], guid(1), "order {n}");
+        assert_eq!(row["access_key_id"], "ASIAONE");
+        assert_eq!(row["settled"], true);
+        assert_eq!(world.number("SELECT count(*) AS n FROM s3_amendments"), 0);
+    }
+}
+
+#[test]
+fn a_correction_takes_the_place_of_what_it_corrects_whichever_came_first() {
+    let (original, correction) = corrected();
+    let orders: [&[Option<&Value>]; 5] = [
+        &[Some(&original), Some(&correction)],
+        &[Some(&correction), Some(&original)],
+        &[Some(&original), None, Some(&correction)],
+        &[Some(&correction), None, Some(&original)],
+        &[
+            Some(&original),
+            Some(&correction),
+            Some(&original),
+            Some(&correction),
+        ],
+    ];
+    for (n, order) in orders.into_iter().enumerate() {
+        let world = deliver(order);
+        let row = world.one("SELECT * FROM s3_access WHERE object_key = 'b'");
+        assert_eq!(row["event_id"], guid(6), "order {n}");
+        assert_eq!(row["bytes_out"], 4096);
+        assert_eq!(row["addendum_reason"], "UPDATED_DATA");
+        assert_eq!(row["original_event_id"], guid(5));
+        assert_eq!(row["settled"], true);
+    }
+    // And in one scan.
+    for records in [[&original, &correction], [&correction, &original]] {
+        let world = world_of(&[("1205", &records.map(Value::clone))]);
+        world.scan();
+        world.check_adds_up();
+        let row = world.one("SELECT * FROM s3_access");
+        assert_eq!(row["event_id"], guid(6));
+    }
+}
+
+#[test]
+fn a_correction_under_the_id_of_what_it_corrects_is_no_copy() {
+    let (original, mut correction) = corrected();
+    correction["eventID"] = original["eventID"].clone();
+    for order in [[&original, &correction], [&correction, &original]] {
+        let world = deliver(&order.map(Some));
+        let row = world.one("SELECT * FROM s3_access WHERE object_key = 'b'");
+        assert_eq!(row["bytes_out"], 4096);
+    }
+}
+
+#[test]
+fn of_two_corrections_the_same_one_stands_whichever_came_first() {
+    let (original, first) = corrected();
+    let mut second = first.clone();
+    merge(
+        &mut second,
+        json!({"eventID": guid(7), "eventTime": "2026-03-27T12:00:01Z"}),
+    );
+    for order in [
+        [&original, &first, &second],
+        [&original, &second, &first],
+        [&second, &original, &first],
+        [&first, &second, &original],
+    ] {
+        let world = deliver(&order.map(Some));
+        let row = world.one("SELECT * FROM s3_access WHERE object_key = 'b'");
+        assert_eq!(row["event_id"], guid(7));
+    }
+}
+
+#[test]
+fn a_late_event_says_why_it_is_late_and_stays() {
+    let mut late = get_object(&guid(1), NOON, user(), "late");
+    late["addendum"] = json!({"reason": "DELIVERY_DELAY"});
+    let world = world_of(&[("1205", &[late, get_object(&guid(2), NOON, user(), "c")])]);
+    world.scan();
+    let report = settle(&world, "lake", &[]);
+    assert_eq!(report["rows"]["settled"], 2);
+    let row = world.one("SELECT * FROM s3_access WHERE addendum_reason IS NOT NULL");
+    assert_eq!(row["addendum_reason"], "DELIVERY_DELAY");
+    assert_eq!(row["original_event_id"], Value::Null);
+}
+
+#[test]
+fn a_scan_after_a_settle_knows_what_it_knew() {
+    let world = World::new();
+    fill(&world, 9, 10, 30);
+    world.scan();
+    settle(&world, "lake", &[]);
+    let events = world.events();
+    for path in files_below(&world.trail()) {
+        let below = path.strip_prefix(world.trail()).unwrap().to_str().unwrap();
+        world.put(&format!("copy/{below}"), &std::fs::read(&path).unwrap());
+    }
+    let report = world.scan_with(&["copy", "trail"]);
+    assert_eq!(report["records"]["rows_written"], 0, "{report:#}");
+    assert_eq!(report["objects"]["known"], 10);
+    assert_eq!(world.events(), events);
+}
