@@ -21,7 +21,16 @@
 //! # Where the time goes
 //!
 //! <!-- FIGURES: from a run of this bench; replace all of them together. -->
-//! FIGURES_HERE
+//! 2026-11-24, 2 shared cores of an AMD EPYC (family 26), other work beside it.
+//!
+//! | corpus  |      rows | scan, rows a CPU s | settle  | --again | peak   | files   |
+//! |---------|-----------|--------------------|---------|---------|--------|---------|
+//! | 256 MB  |   136,507 |            166,000 | 297,000 | 310,000 | 227 MB | 8 to 4  |
+//! | 2048 MB | 1,102,171 |            186,000 | 342,000 | 371,000 | 499 MB | 30 to 6 |
+//! | 4096 MB | 2,213,966 |            189,000 | 364,000 | 401,000 | 503 MB | 54 to 10|
+//!
+//! Of 2.9 us a row, reading and comparing keys takes about 1 us, the rest goes to
+//! reading all columns, deciding and encoding.
 //! <!-- END OF FIGURES -->
 #![allow(
     clippy::unwrap_used,

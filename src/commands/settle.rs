@@ -3,6 +3,7 @@
 use super::{Common, UsageError, databricks, output, scan, settle_summary};
 use crate::lake::Lake;
 use crate::lake::settle::files::read_date;
+use crate::lake::store::lake_url;
 use crate::model::UtcMicros;
 use crate::model::time::date_text;
 use crate::pipeline::settle::{SettleJob, SettleProgress, settle};
@@ -75,6 +76,7 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
     let from = date_or(arguments.from.as_deref(), i32::MIN)?;
     let to = date_or(arguments.to.as_deref(), i32::MAX)?;
     let started = Instant::now();
+    check_exists(&config.lake)?;
     let mut lake = Lake::open(&config.lake).await?;
     let import = match arguments.databricks.or(config.databricks_dir) {
         Some(place) => Some(databricks::import(&lake, &place, now()).await?),
@@ -103,6 +105,20 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
     };
     output::to_stdout(text.as_bytes()).context("write the summary")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A mistyped place must not become an empty lake in which nothing is to be settled.
+fn check_exists(location: &str) -> anyhow::Result<()> {
+    let folder = lake_url(location)?.to_file_path();
+    let log = folder.map(|folder| folder.join("s3_access/_delta_log"));
+    match log.is_ok_and(|log| log.is_dir()) {
+        true => Ok(()),
+        false => Err(UsageError(format!(
+            "`{location}` holds no table `s3_access`; `bricktrail scan` makes a lake, `--lake` \
+             names one"
+        ))
+        .into()),
+    }
 }
 
 fn now() -> UtcMicros {

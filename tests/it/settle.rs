@@ -177,6 +177,15 @@ fn a_stream_that_shows_nothing_yet_settles_nothing() {
     assert!(errors(&output).contains("yesterday"), "{}", errors(&output));
 }
 
+#[test]
+fn settling_where_no_lake_is_makes_none() {
+    let world = World::new();
+    let output = world.command_in("nowhere", &["settle"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("nowhere"), "{}", errors(&output));
+    assert!(!world.path("nowhere").exists());
+}
+
 /// Commits the rows of a data file a second time, as two scans far apart would.
 async fn commit_again(world: &World) {
     let lake_path = world.path("lake");
