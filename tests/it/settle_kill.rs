@@ -107,6 +107,11 @@ fn settles_beside_a_scan_and_each_other_lose_and_double_nothing() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        // There is nothing to settle before there is a lake.
+        let log = world.path(&format!("{lake}/s3_access/_delta_log"));
+        while !log.is_dir() && scan.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let (mut kills, mut done) = (0, 0);
         while scan.try_wait().unwrap().is_none() {
             let steady = spawn(&world, &lake, &["settle", "--again"]);
