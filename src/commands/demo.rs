@@ -110,11 +110,14 @@ pub async fn run(_common: &Common, arguments: DemoArguments) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// Attributes and judges again what all sources have passed, which is everything: the
-/// exports are taken days after the trail ends.
+/// Attributes and judges everything again: the simulated exports are complete, which
+/// only their maker can state, since what is over writes no rows that would tell.
 async fn settle(config: &Config) -> anyhow::Result<()> {
     let policy = scan::load_policy(config.policy_dir.as_deref(), &config.policy)?;
-    let job = SettleJob::new(Arc::new(policy), config.identity.clone(), now);
+    let job = SettleJob {
+        as_of: Some(now()),
+        ..SettleJob::new(Arc::new(policy), config.identity.clone(), now)
+    };
     let mut lake = Lake::open(&config.lake).await?;
     let bar = Arc::new(settle::Bar::default());
     let outcome = crate::pipeline::settle::settle(&mut lake, job, bar.clone()).await;

@@ -14,10 +14,7 @@ pub fn text(report: &SettleReport, lake: &str, took: Duration) -> String {
     let mut out = String::new();
     horizon(report, &mut out);
     if report.dates == 0 {
-        say(
-            &mut out,
-            "Nothing to settle: no provisional row is that old.",
-        );
+        say(&mut out, &nothing_to_settle(report.provisional));
     } else {
         rows(report, took, &mut out);
         paths(report, &mut out);
@@ -26,6 +23,18 @@ pub fn text(report: &SettleReport, lake: &str, took: Duration) -> String {
     say(&mut out, "");
     say(&mut out, &format!("Lake: {lake}"));
     out
+}
+
+fn nothing_to_settle(provisional: u64) -> String {
+    match provisional {
+        0 => "Nothing to settle: no row is provisional.".to_owned(),
+        rows => format!(
+            "Nothing to settle yet: {} provisional rows wait for every source to pass them.\n\
+             A source tells how far it reaches by its rows; if one is complete and merely has none,\n\
+             say so by --as-of TIME.",
+            grouped(rows)
+        ),
+    }
 }
 
 fn say(out: &mut String, line: &str) {
@@ -128,8 +137,8 @@ fn paths(report: &SettleReport, out: &mut String) {
     say(
         out,
         &format!(
-            "Who       rows whose level is known (exact or strong), provisional -> settled; {} \
-             changed",
+            "Who       rows whose level is known (exact or strong), +n? between several; before -> \
+             settled; {} changed",
             grouped(report.attributions_changed())
         ),
     );
