@@ -156,10 +156,10 @@ fn rules(story: &Story, figures: &Figures, program: &Program, page: &mut Page) {
             let sure = example.confidence.as_ref();
             let sure = sure.map_or_else(String::new, |sure| format!(" ({sure})"));
             let event_id = &example.event_id;
-            page.wrapped(
-                &format!("{:18}{event_id}  ", ""),
-                &format!("{}{sure}", example.actor),
-            );
+            // Role and session say enough.
+            let actor = &example.actor;
+            let actor = actor.strip_prefix("assumed-role/").unwrap_or(actor);
+            page.wrapped(&format!("{:12}{event_id}  ", ""), &format!("{actor}{sure}"));
         }
     }
     if let Some(more) = story.rules.len().checked_sub(RULES_SHOWN_MAX)
@@ -176,10 +176,13 @@ fn rules(story: &Story, figures: &Figures, program: &Program, page: &mut Page) {
     let shown = || story.rules.iter().take(RULES_SHOWN_MAX);
     let example = shown().find(known).or_else(|| shown().next());
     if let Some(example) = example.and_then(|rule| rule.example.as_ref()) {
-        page.line(format_args!(
-            "  Why was it flagged, who was it, how is that known? {}:",
-            example.did
-        ));
+        page.wrapped(
+            "  ",
+            &format!(
+                "Why was it flagged, who was it, how is that known? {}:",
+                example.did
+            ),
+        );
         let command = program.runs(&format!("explain {}", example.event_id));
         page.line(format_args!("    {command}"));
     }
