@@ -24,4 +24,4 @@ FROM accesses
 GROUP BY
   dataset, sensitivity, principal, principal_kind, principal_candidates, aws_principal,
   principal_confidence, workspace_id, job_id, access_path
-ORDER BY dataset, events DESC, principal, aws_principal, workspace_id, job_id, access_path
+ORDER BY dataset NULLS LAST, events DESC, principal, aws_principal, workspace_id, job_id, access_path

@@ -29,7 +29,8 @@ fn nothing_to_settle(provisional: u64) -> String {
     match provisional {
         0 => "Nothing to settle: no row is provisional.".to_owned(),
         rows => format!(
-            "Nothing to settle yet: {} provisional rows wait for every source to pass them.\n\
+            "Nothing to settle yet: {} provisional rows wait for every source to pass them, or lie\n\
+             outside --from and --to.\n\
              A source tells how far it reaches by its rows; if one is complete and merely has none,\n\
              say so by --as-of TIME.",
             grouped(rows)

@@ -52,6 +52,20 @@ pub async fn read_ledger(lake: &Lake) -> Result<Ledger, LakeError> {
     Ok(ledger)
 }
 
+/// When the last object of the trail was read; the least time there is if none was.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn trail_read_until(lake: &Lake) -> Result<UtcMicros, LakeError> {
+    let mut until = UtcMicros::MIN;
+    let text = "SELECT max(fetched_at) AS fetched_at FROM log_objects";
+    each_batch(lake, text, |batch| {
+        until = until.max(time_at(batch, "fetched_at", 0).unwrap_or(UtcMicros::MIN));
+    })
+    .await?;
+    Ok(until)
+}
+
 /// Loads the most recently written events into a copy filter.
 ///
 /// # Errors

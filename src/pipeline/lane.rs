@@ -169,7 +169,7 @@ impl Lane<'_> {
             let held = self.tools.rows.len();
             self.tools.rows.add(&batch, file.verdict, |row| {
                 let row = first_row + row;
-                !survey.dropped.has(row) && (settled_too || !survey.settled.has(row))
+                survey.is_taken(row) && (settled_too || !survey.settled.has(row))
             });
             first_row += batch.num_rows();
             if file.holder == Holder::Amendments {

@@ -94,7 +94,9 @@ pub async fn settle(
     progress: Arc<dyn SettleProgress>,
 ) -> Result<SettleReport, LakeError> {
     record_policy(lake, &job.policy, (job.now)()).await?;
-    let trail_until = trail_complete_until((job.now)());
+    // It is known up to the last scan, whatever the time is now.
+    let read_until = facts::trail_read_until(lake).await?;
+    let trail_until = trail_complete_until(read_until.min((job.now)()));
     let trail_until = job.as_of.map_or(trail_until, |at| at.max(trail_until));
     let mut index = IdentityIndex::new(job.identity.clone())
         .with_databricks(read_databricks(lake.url()).await?)
@@ -125,12 +127,18 @@ pub async fn settle(
         files.filter_map(|file| file.file.stats.rows).sum()
     };
     report.provisional = dates.values().map(|files| waiting(files)).sum();
+    let open = dates.values().flatten();
+    let open = open.filter(|file| file.holder == Holder::Access && !file.is_named_settled());
+    let provisional: u64 = open.filter_map(|file| file.file.stats.rows).sum();
     let due: Vec<(i32, Vec<DateFile>)> = dates
         .into_iter()
         .filter(|(date, _)| settler.job.dates.contains(date))
         .map(|(date, files)| (date, settler.due(files)))
         .filter(|(_, files)| !files.is_empty())
         .collect();
+    if due.is_empty() {
+        report.provisional = provisional;
+    }
     let files = due.iter().flat_map(|(_, files)| files);
     settler
         .progress
@@ -271,7 +279,11 @@ impl Settler {
     /// What is to be done with a file.
     fn tasks(&self, file: &DateFile, survey: &FileSurvey) -> Vec<Task> {
         if file.holder == Holder::Amendments {
-            return vec![Task::Decide { settled_too: true }];
+            // A file of which nothing is taken goes if nothing of it must wait.
+            return match survey.amendments_taken() > 0 || !survey.has_unanchored() {
+                true => vec![Task::Decide { settled_too: true }],
+                false => Vec::new(),
+            };
         }
         if self.job.again {
             return vec![Task::Decide { settled_too: true }];
@@ -348,13 +360,14 @@ fn rewrite(work: &DateWork, adds: Vec<Add>) -> Rewrite {
         ..Rewrite::default()
     };
     let mut before: Option<&str> = None;
-    for (file, _, _) in &work.files {
+    for (file, survey, _) in &work.files {
         if before.replace(&file.file.path) == Some(&file.file.path) {
             continue;
         }
         let remove = file.file.remove.clone();
         match file.holder {
             Holder::Access => rewrite.removes.push(remove),
+            Holder::Amendments if survey.has_unanchored() => {}
             Holder::Amendments => rewrite.amended.push(remove),
         }
     }

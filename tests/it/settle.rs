@@ -54,7 +54,7 @@ fn check_reproduces(world: &World, scan: &[&str], some_stay: bool) {
     let report = world.scan_with(scan);
     assert_eq!(report["commits"], 1, "one commit, so that all was known");
     let before = world.query(DECIDED);
-    let report = settle(world, "lake", &["--policy", "sim/policy"]);
+    let report = settle(world, "lake", &[]);
     assert!(
         report["rows"]["settled"].as_i64() > Some(1000),
         "{report:#}"
@@ -380,6 +380,36 @@ fn of_two_corrections_the_same_one_stands_whichever_came_first() {
         let world = deliver(&order.map(Some));
         let row = world.one("SELECT * FROM s3_access WHERE object_key = 'b'");
         assert_eq!(row["event_id"], guid(7));
+    }
+}
+
+#[test]
+fn of_records_that_correct_each_other_one_stands() {
+    let (mut first, second) = corrected();
+    first["addendum"] = second["addendum"].clone();
+    first["addendum"]["originalEventID"] = second["eventID"].clone();
+    let third = get_object(&guid(8), NOON, user(), "c");
+    let world = world_of(&[("1205", &[first, second, third])]);
+    world.scan();
+    settle(&world, "lake", &[]);
+    let row = world.one("SELECT * FROM s3_access WHERE object_key = 'b'");
+    assert_eq!(row["settled"], true);
+    assert_eq!(world.number("SELECT count(*) AS n FROM s3_access"), 2);
+}
+
+#[test]
+fn a_correction_of_another_day_waits_beside_the_row() {
+    let (mut original, mut correction) = corrected();
+    original["eventTime"] = "2026-03-26T23:59:59Z".into();
+    correction["eventTime"] = "2026-03-27T00:00:10Z".into();
+    for order in [
+        &[Some(&original), Some(&correction)][..],
+        &[Some(&original), None, Some(&correction), None],
+    ] {
+        let world = deliver(order);
+        let row = world.one("SELECT * FROM s3_access WHERE object_key = 'b'");
+        assert_eq!(row["event_id"], original["eventID"]);
+        assert_eq!(world.number("SELECT count(*) AS n FROM s3_amendments"), 1);
     }
 }
 

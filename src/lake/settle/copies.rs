@@ -9,11 +9,18 @@
 //! record, which are equal but for where they were read, are told apart by their
 //! place: a settled one first, so that nothing is written anew for a mere copy.
 //!
+//! INVARIANT (one stays): of records that correct each other in a circle, which only
+//! bad data can have, the last stays. What amends an event is taken only if a row
+//! of that event stands in the same date: elsewhere it would be a second one.
+//!
 //! INVARIANT (bounded): the keys held at a time are at most [`KEYS_MAX`]; a date
-//! with more rows is gone through several times, each time for other keys. All
-//! records of one event have the same event time, so a date is enough.
+//! with more rows is gone through several times, each time for other keys.
+//! Corrections are few, and held all at once.
+//!
+//! Deliberately absent: records of one event that lie on two dates. A correction or
+//! twin around midnight can; it stays in `s3_amendments`, beside the row.
 
-use super::files::{DateFile, Tables};
+use super::files::{DateFile, Holder, Tables};
 use super::reader::{Texts, open, time_at, truth_at};
 use crate::lake::error::LakeError;
 use crate::lake::ledger::{CopyKeys, CopyRank, RowId, own_key};
@@ -21,7 +28,7 @@ use crate::model::UtcMicros;
 use crate::trail::event_id::CopyKey;
 use arrow::array::RecordBatch;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Keys of one pass over a date, in each of two lists; 40 bytes each.
 pub const KEYS_MAX: u64 = 2_000_000;
@@ -55,6 +62,10 @@ pub struct FileSurvey {
     pub settled: Bits,
     /// Rows that another record of their event stands for.
     pub dropped: Bits,
+    /// Of what amends events: rows whose event has a row in the same date.
+    anchored: Bits,
+    /// Whether it is of those that amend.
+    amends: bool,
 }
 
 /// Rows that go, by reason.
@@ -154,7 +165,7 @@ struct Entry {
 struct Correction {
     original: CopyKey,
     /// The later one counts; of two at one time, that of the greater key.
-    order: (UtcMicros, CopyKey),
+    order: Order,
     place: Place,
 }
 
@@ -175,8 +186,12 @@ pub fn survey(
     files: &[DateFile],
     mut progress: impl FnMut(u64),
 ) -> Result<Survey, LakeError> {
+    let of_file = |file: &DateFile| FileSurvey {
+        amends: file.holder == Holder::Amendments,
+        ..FileSurvey::default()
+    };
     let mut survey = Survey {
-        files: vec![FileSurvey::default(); files.len()],
+        files: files.iter().map(of_file).collect(),
         dropped: Dropped::default(),
     };
     let rows: u64 = files.iter().filter_map(|file| file.file.stats.rows).sum();
@@ -244,6 +259,25 @@ impl FileSurvey {
     pub fn is_settled(&self) -> bool {
         self.settled.count() == self.rows
     }
+
+    /// Whether the row is written anew, if its task is to be decided.
+    pub fn is_taken(&self, row: usize) -> bool {
+        !self.dropped.has(row) && (!self.amends || self.anchored.has(row))
+    }
+
+    /// Rows that amend an event of this date and stand for it.
+    pub fn amendments_taken(&self) -> u64 {
+        self.anchored.count_without(&self.dropped)
+    }
+
+    /// Whether rows stay where they are, for want of the event that they amend.
+    pub fn has_unanchored(&self) -> bool {
+        let waiting = |row: &u64| {
+            let row = usize::try_from(*row).unwrap_or(usize::MAX);
+            !self.dropped.has(row) && !self.anchored.has(row)
+        };
+        self.amends && (0..self.rows).any(|row| waiting(&row))
+    }
 }
 
 impl Pass {
@@ -296,7 +330,7 @@ impl Pass {
             if let Some(shared) = shared.filter(&is_own) {
                 self.shared.push(entry(shared));
             }
-            if let (Some(original), Some(own)) = (corrects.filter(&is_own), own) {
+            if let (Some(original), Some(own)) = (corrects, own) {
                 let at = time_at(times, row).unwrap_or_default();
                 self.corrections.push(Correction {
                     original,
@@ -309,6 +343,7 @@ impl Pass {
 
     /// Says which rows go.
     fn resolve(mut self, survey: &mut Survey) {
+        self.anchor(survey);
         let corrected = self.resolve_corrections(survey);
         self.own
             .sort_unstable_by_key(|e| (e.key, Reverse((e.rank, e.settled)), e.place));
@@ -336,25 +371,90 @@ impl Pass {
         }
     }
 
+    /// Finds what amends an event that has a row here.
+    fn anchor(&self, survey: &mut Survey) {
+        let amends = |survey: &Survey, place: Place| {
+            let file = survey.files.get(place.file());
+            file.is_some_and(|file| file.amends)
+        };
+        if !survey.files.iter().any(|file| file.amends) {
+            return;
+        }
+        let rows = |entries: &[Entry], key: fn(&Entry) -> CopyKey| -> HashSet<CopyKey> {
+            let entries = entries.iter().filter(|e| !amends(survey, e.place));
+            entries.map(key).collect()
+        };
+        let plain = |e: &Entry| own_key(e.key, e.rank.is_correction());
+        let (mut own, shared) = (rows(&self.own, plain), rows(&self.shared, |e| e.key));
+        // A settled correction is the row of what it corrects.
+        let standing = self.corrections.iter().filter(|c| !amends(survey, c.place));
+        own.extend(standing.map(|c| c.original));
+        let of_own = self.own.iter().filter(|e| own.contains(&plain(e)));
+        let of_shared = self.shared.iter().filter(|e| shared.contains(&e.key));
+        let corrections = self.corrections.iter();
+        let of_corrections = corrections.filter(|c| own.contains(&c.original));
+        let places: Vec<Place> = of_own
+            .chain(of_shared)
+            .map(|e| e.place)
+            .chain(of_corrections.map(|c| c.place))
+            .collect();
+        for place in places {
+            if let Some(file) = survey.files.get_mut(place.file()) {
+                file.anchored.insert(place.row());
+            }
+        }
+    }
+
     /// The events that were corrected, with the key of the correction that counts.
     fn resolve_corrections(&mut self, survey: &mut Survey) -> HashMap<CopyKey, CopyKey> {
         self.corrections
             .sort_unstable_by_key(|c| (c.original, Reverse(c.order)));
-        let mut corrected = HashMap::new();
+        let mut corrected: HashMap<CopyKey, Order> = HashMap::new();
         for corrections in self.corrections.chunk_by(|a, b| a.original == b.original) {
             let Some(best) = corrections.first() else {
                 continue;
             };
-            let (_, own) = best.order;
-            corrected.insert(best.original, own);
+            corrected.insert(best.original, best.order);
             for correction in corrections {
-                if correction.order.1 != own {
+                if correction.order.1 != best.order.1 {
                     survey.drop(correction.place, |dropped| &mut dropped.corrected);
                 }
             }
         }
-        corrected
+        for last in lasts_of_circles(&corrected) {
+            // It corrects itself, as it were: nothing stands for it.
+            corrected.insert(own_key(last.1, true), last);
+        }
+        let keys = corrected.into_iter();
+        keys.map(|(event, (_, own))| (event, own)).collect()
     }
+}
+
+/// The order of a correction: its time, its key.
+type Order = (UtcMicros, CopyKey);
+
+/// Of each circle of records that correct one another, the last.
+fn lasts_of_circles(corrected: &HashMap<CopyKey, Order>) -> Vec<Order> {
+    let mut lasts = Vec::new();
+    let mut seen: HashSet<CopyKey> = HashSet::new();
+    for event in corrected.keys() {
+        let mut path: Vec<(CopyKey, Order)> = Vec::new();
+        let mut at = *event;
+        while let Some(correction) = corrected.get(&at) {
+            if !seen.insert(at) {
+                // Met before: on this way, or on one that was followed to its end.
+                let circle = path.iter().skip_while(|(event, _)| *event != at);
+                let orders: Vec<Order> = circle.map(|(_, order)| *order).collect();
+                if orders.len() > 1 {
+                    lasts.extend(orders.into_iter().max());
+                }
+                break;
+            }
+            path.push((at, *correction));
+            at = own_key(correction.1, true);
+        }
+    }
+    lasts
 }
 
 impl Survey {
