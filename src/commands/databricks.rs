@@ -87,6 +87,9 @@ impl Import {
         );
         for source in &report.sources {
             let until = match (source.newest, source.snapshot_at) {
+                (Some(newest), _) if source.bad_files > 0 => {
+                    format!("until {newest}, with gaps")
+                }
                 (Some(newest), _) => format!("until {newest}"),
                 (None, Some(at)) => format!("as of {at}"),
                 (None, None) => "nothing known".to_owned(),

@@ -78,12 +78,13 @@ impl SourceReport {
         self.bad_files > 0 && self.files == 0 && self.rows == 0
     }
 
-    /// Up to when the source is known; `None` where nothing of it could be read.
+    /// Up to when the source is known; `None` where nothing of it could be read. A
+    /// stream of which a file is missing has passed nothing: any row may be in there.
     pub fn watermark(&self, now: UtcMicros) -> Option<SourceWatermark> {
         let holds = self.newest.is_some() || self.snapshot_at.is_some();
         (self.files > 0 && holds).then(|| SourceWatermark {
             source: self.source.clone(),
-            newest: self.newest,
+            newest: self.newest.filter(|_| self.bad_files == 0),
             read_at: self.snapshot_at.unwrap_or(now),
             rows: self.rows,
             bad: self.bad(),

@@ -200,7 +200,8 @@ async fn add_sources(
 
 fn says_the_same(held: &ImportedSource, new: &ImportedSource) -> bool {
     let (a, b) = (&held.watermark, &new.watermark);
-    let is_snapshot = b.newest.is_none() && new.was_read;
+    // A damaged stream has no newest time either, and the time of reading tells nothing.
+    let is_snapshot = b.newest.is_none() && new.was_read && b.bad == 0;
     a.source == b.source
         && a.newest == b.newest
         && held.was_read == new.was_read
