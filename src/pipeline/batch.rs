@@ -185,7 +185,6 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
             .extend(instances.filter(|i| facts.is_new_instance(i)).cloned());
         log_objects.push(object);
     }
-    drop(deciding);
     let kept = rows.into_iter().flatten();
     let (amendments, rows): (Vec<Row>, Vec<Row>) = kept.partition(|row| row.amends);
     let mut report = Report::default();

@@ -201,7 +201,6 @@ impl Lane<'_> {
                 });
             }
         });
-        drop(deciding);
         let mut partitions: BTreeMap<(Verdict, bool), Vec<Row>> = BTreeMap::new();
         for row in decisions {
             let Some(decision) = self.tools.decider.decision(row.decision) else {
