@@ -160,6 +160,14 @@ fn paths(report: &SettleReport, out: &mut String) {
         }
         say(out, row.trim_end());
     }
+    for ((before, after), rows) in report.paths_changed() {
+        let (before, after) = (AccessPath::as_str(before), AccessPath::as_str(after));
+        number(
+            out,
+            rows,
+            &format!("took another path: {before} -> {after}"),
+        );
+    }
 }
 
 /// Known rows before and after; candidates as `+n?`.
@@ -222,6 +230,14 @@ pub fn json(
         .into_iter()
         .map(|((before, after), rows)| json!({"before": before.as_str(), "after": after.as_str(), "rows": rows}))
         .collect();
+    let paths_changed: Vec<Value> = report
+        .paths_changed()
+        .into_iter()
+        .map(|((before, after), rows)| {
+            let (before, after) = (AccessPath::as_str(before), AccessPath::as_str(after));
+            json!({"before": before, "after": after, "rows": rows})
+        })
+        .collect();
     let horizon = report.horizon.filter(|horizon| !horizon.is_never());
     let mut value = json!({
         "lake": lake,
@@ -248,6 +264,7 @@ pub fn json(
         },
         "redone": report.redone,
         "paths": paths,
+        "paths_changed": paths_changed,
         "verdicts_changed": verdicts,
     });
     if let (Some(members), Some(databricks)) = (value.as_object_mut(), databricks) {

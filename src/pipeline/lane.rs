@@ -140,9 +140,7 @@ struct Row {
 
 impl Lane<'_> {
     fn unreadable(&self, file: &DateFile, cause: impl std::fmt::Display) -> LakeError {
-        let table = self.work.tables.access();
-        let cause = format!("{}: {cause}", file.file.path);
-        LakeError::read(table.name, table.url(), cause)
+        self.work.tables.unreadable(file, cause)
     }
 
     fn keep(&self, file: &DateFile, survey: &FileSurvey) -> Result<Option<EncodedFile>, LakeError> {

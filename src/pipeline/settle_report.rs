@@ -79,10 +79,20 @@ impl SettleReport {
 
     /// Rows whose verdict is another now: before, after, rows.
     pub fn verdicts_changed(&self) -> BTreeMap<(Verdict, Verdict), u64> {
+        self.changed(|labels| labels.verdict)
+    }
+
+    /// Rows whose access path is another now: before, after, rows.
+    pub fn paths_changed(&self) -> BTreeMap<(AccessPath, AccessPath), u64> {
+        self.changed(|labels| labels.access_path)
+    }
+
+    fn changed<L: Ord>(&self, label: impl Fn(&Labels) -> L) -> BTreeMap<(L, L), u64> {
         let mut changed = BTreeMap::new();
         for ((before, after), rows) in &self.changes {
-            if before.verdict != after.verdict {
-                *changed.entry((before.verdict, after.verdict)).or_default() += rows;
+            let change = (label(before), label(after));
+            if change.0 != change.1 {
+                *changed.entry(change).or_default() += rows;
             }
         }
         changed

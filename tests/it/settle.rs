@@ -113,6 +113,13 @@ fn exports_that_come_later_name_whom_the_scan_could_not() {
     let path = &report["paths"]["unity_catalog"]["principal"];
     assert_eq!(path["before"]["strong"], 0, "{path}");
     assert!(path["after"]["strong"].as_i64() > Some(500), "{path}");
+    // What the exports know of roles moves rows from one path to another.
+    let moved = report["paths_changed"].as_array().unwrap().iter();
+    let moved: i64 = moved.map(|change| change["rows"].as_i64().unwrap()).sum();
+    let paths = "SELECT count(*) AS n FROM s3_access WHERE access_path = ";
+    let is_now = world.number(&format!("{paths}'unity_catalog'"));
+    assert_eq!(report["paths"]["unity_catalog"]["rows"], is_now);
+    assert!(moved > 0, "{report:#}");
     // The first answer stays readable, as an earlier version of the table.
     let log = world.path("lake/s3_access/_delta_log");
     assert!(files_below(&log).len() > 2);
@@ -341,6 +348,9 @@ fn a_correction_takes_the_place_of_what_it_corrects_whichever_came_first() {
         assert_eq!(row["addendum_reason"], "UPDATED_DATA");
         assert_eq!(row["original_event_id"], guid(5));
         assert_eq!(row["settled"], true);
+        // The original's id, as another system noted it, still finds the event.
+        let output = world.command_in("lake", &["explain", &guid(5)]).output();
+        assert_eq!(output.unwrap().status.code(), Some(0));
     }
     // And in one scan.
     for records in [[&original, &correction], [&correction, &original]] {

@@ -44,10 +44,16 @@ impl Lookup {
         Lookup { context }
     }
 
-    /// The rows of that event: several, where several accounts got a copy.
+    /// The rows of that event: several, where several accounts got a copy; the one
+    /// that corrects it, where it was corrected.
     pub async fn rows_of(&self, event_id: &str) -> Result<Vec<Cells>> {
         let mut rows = self
-            .select("s3_access", col("event_id").eq(lit(event_id)))
+            .select(
+                "s3_access",
+                col("event_id")
+                    .eq(lit(event_id))
+                    .or(col("original_event_id").eq(lit(event_id))),
+            )
             .await?;
         rows.sort_by_cached_key(|row| (row.owned("aws_account_id"), row.owned("source_uri")));
         Ok(rows)

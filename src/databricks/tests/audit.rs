@@ -274,3 +274,15 @@ fn every_event_counts_for_the_watermark_and_none_of_the_future() {
         Some(newest)
     );
 }
+
+#[test]
+fn a_stream_of_which_a_file_is_missing_has_passed_nothing() {
+    let exports = Exports::of(TABLE, TABLE_VEND);
+    exports.put("system.access.audit/z.parquet", b"PAR1 and no more");
+    let (facts, report) = exports.read();
+    let source = only(report);
+    assert_eq!((source.bad_files, source.rows), (1, 1));
+    assert!(source.newest.is_some());
+    assert_eq!(facts.watermarks.first().map(|mark| mark.newest), Some(None));
+    assert_eq!(facts.vends.len(), 1, "the rest is used");
+}

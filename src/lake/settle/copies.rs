@@ -204,7 +204,7 @@ pub fn survey(
             ..Pass::default()
         };
         for (file, date_file) in files.iter().enumerate() {
-            let fail = |error: String| unreadable(tables, date_file, error);
+            let fail = |error: String| tables.unreadable(date_file, error);
             let reader = open(date_file.open(tables)?, &COLUMNS);
             let reader = reader.map_err(|error| fail(error.to_string()))?;
             let mut first_row = 0;
@@ -224,15 +224,6 @@ pub fn survey(
         pass.resolve(&mut survey);
     }
     Ok(survey)
-}
-
-pub(super) fn unreadable(tables: &Tables, file: &DateFile, cause: String) -> LakeError {
-    let table = tables.access();
-    LakeError::read(
-        table.name,
-        table.url(),
-        format!("{}: {cause}", file.file.path),
-    )
 }
 
 fn is_of_pass(key: &CopyKey, number: u64, passes: u64) -> bool {

@@ -75,6 +75,16 @@ impl Tables {
         &self.access
     }
 
+    /// What a file that cannot be read is reported with.
+    pub fn unreadable(&self, file: &DateFile, cause: impl std::fmt::Display) -> LakeError {
+        let table = match file.holder {
+            Holder::Access => &self.access,
+            Holder::Amendments => &self.amendments,
+        };
+        let cause = format!("{}: {cause}", file.file.path);
+        LakeError::read(table.name, table.url(), cause)
+    }
+
     /// All files by date, in days since the epoch: those of `s3_access` first, each
     /// table's in the order of their events.
     pub fn dates(&self) -> BTreeMap<i32, Vec<DateFile>> {
