@@ -29,7 +29,7 @@ mod words;
 mod tests;
 
 use super::cells::Cells;
-use super::{Common, UsageError, output, scan};
+use super::{Common, UsageError, last_policy, output};
 use crate::identity::IdentityIndex;
 use crate::lake::databricks::read_databricks;
 use crate::lake::sql;
@@ -52,7 +52,8 @@ pub struct ExplainArguments {
     /// The event's id, as in `s3_access.event_id`
     #[arg(value_name = "EVENT_ID")]
     event_id: String,
-    /// Directory of Cedar policies and datasets.toml [default: the built-in starter policy]
+    /// Directory of Cedar policies and datasets.toml [default: the newest policy that the
+    /// lake was judged by]
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
     /// How to write the explanation
@@ -96,7 +97,7 @@ struct Explanation {
 
 pub async fn run(common: &Common, arguments: ExplainArguments) -> anyhow::Result<ExitCode> {
     let config = common.config(arguments.policy)?;
-    let policy = scan::load_policy(config.policy_dir.as_deref(), &config.policy)?;
+    let policy = last_policy::policy_for(&config).await?;
     let lake = lookup::Lookup::new(sql::session(&config.lake).await?);
     let rows = lake
         .rows_of(&arguments.event_id)

@@ -9,6 +9,7 @@ mod databricks;
 mod demo;
 mod explain;
 mod health;
+mod last_policy;
 mod output;
 mod page;
 mod query;

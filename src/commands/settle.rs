@@ -1,14 +1,12 @@
 //! `settle`: decides rows again once all sources have told what they know.
 
-use super::{Common, UsageError, cells, databricks, output, scan, settle_summary};
-use crate::config::Config;
+use super::{Common, UsageError, databricks, last_policy, output, settle_summary};
+use crate::lake::Lake;
 use crate::lake::settle::files::read_date;
 use crate::lake::store::lake_url;
-use crate::lake::{Lake, sql};
 use crate::model::UtcMicros;
 use crate::model::time::date_text;
 use crate::pipeline::settle::{SettleJob, SettleProgress, settle};
-use crate::policy::{Policy, PolicyFile};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -34,8 +32,8 @@ pub struct SettleArguments {
     /// The last date [default: the latest]
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
-    /// Directory of Cedar policies and datasets.toml [default: the policy that the lake
-    /// was last judged by]
+    /// Directory of Cedar policies and datasets.toml [default: the newest policy that the
+    /// lake was judged by]
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
     /// Directory of Databricks exports, read into the lake first
@@ -77,10 +75,15 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
     let date_or = |text: Option<&str>, default: i32| text.map_or(Ok(default), date);
     let from = date_or(arguments.from.as_deref(), i32::MIN)?;
     let to = date_or(arguments.to.as_deref(), i32::MAX)?;
+    if from > to {
+        return Err(
+            UsageError("--from lies after --to: no date is between them".to_owned()).into(),
+        );
+    }
     let started = Instant::now();
     check_exists(&config.lake)?;
     let mut lake = Lake::open(&config.lake).await?;
-    let policy = policy_for(&config).await?;
+    let policy = last_policy::policy_for(&config).await?;
     let import = match arguments.databricks.or(config.databricks_dir) {
         Some(place) => Some(databricks::import(&lake, &place, now()).await?),
         None => None,
@@ -123,30 +126,6 @@ fn check_exists(location: &str) -> anyhow::Result<()> {
         .into()),
     }
 }
-
-/// The policy that is named, else the one that the lake was last judged by: settling
-/// is no reason to judge by another.
-async fn policy_for(config: &Config) -> anyhow::Result<Policy> {
-    if config.policy_dir.is_none() {
-        let context = sql::session(&config.lake).await?;
-        let files = cells::rows(&context, LAST_POLICY).await;
-        let files: Vec<PolicyFile> = files
-            .context("read `policy_versions`")?
-            .iter()
-            .map(|row| PolicyFile {
-                name: row.owned("file").unwrap_or_default(),
-                text: row.owned("text").unwrap_or_default(),
-            })
-            .collect();
-        if !files.is_empty() {
-            return Ok(Policy::parse(files, &config.policy)?);
-        }
-    }
-    scan::load_policy(config.policy_dir.as_deref(), &config.policy)
-}
-
-const LAST_POLICY: &str = "SELECT file, text FROM policy_versions WHERE policy_version = \
-     (SELECT policy_version FROM policy_versions ORDER BY first_used_at DESC, policy_version LIMIT 1)";
 
 fn now() -> UtcMicros {
     UtcMicros::from_datetime(chrono::Utc::now())
