@@ -23,7 +23,8 @@
 mod corpus;
 mod measure;
 
-use bricktrail::trail::inflate::{Inflater, sha256};
+use bricktrail::trail::hash::sha256;
+use bricktrail::trail::inflate::Inflater;
 use measure::{LIMITS, Stage, Tapes};
 use std::hint::black_box;
 use std::path::PathBuf;

@@ -13,11 +13,12 @@ use bricktrail::lake::ledger::{CopyFilter, FactFilter, Ledger};
 use bricktrail::pipeline::batch::{Context, Prepared, Presses, prepare};
 use bricktrail::pipeline::budget::ByteBudget;
 use bricktrail::pipeline::decide::Decider;
-use bricktrail::pipeline::process::{Processed, Processor, bytes_expected};
+use bricktrail::pipeline::process::{AssignedObject, Processed, Processor, bytes_expected};
 use bricktrail::pipeline::scan::ScanLimits;
-use bricktrail::pipeline::source::LocalListing;
+use bricktrail::pipeline::source::{LocalListing, SourceObject};
 use bricktrail::policy::{Policy, PolicySettings};
-use bricktrail::trail::inflate::{Inflater, sha256};
+use bricktrail::trail::hash::{sha256, sha256_of_two};
+use bricktrail::trail::inflate::Inflater;
 use bricktrail::trail::{LogReader, Origin};
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
@@ -73,28 +74,51 @@ pub fn measure(task: &Task) -> Shares {
     let [mut read, mut inflate, mut hash, mut records, mut process] = [Stage::default(); 5];
     let (mut inflater, mut reader, mut processor) =
         (Inflater::new(), LogReader::default(), Processor::default());
-    let mut raw = Vec::new();
+    let mut raws = [Vec::new(), Vec::new()];
     let limits = ScanLimits::for_cores(1);
     let budget = ByteBudget::new(u64::MAX);
     let mut batch = Vec::new();
     let mut bytes = 0;
-    for (seq, object) in (0..).zip(objects) {
-        let stored = read.time(|| std::fs::read(&object.path).expect("read an object"));
-        inflate.time(|| {
-            inflater
-                .inflate(&stored, &LIMITS, &mut raw)
-                .expect("a sound object")
+    // Two at a time, as a worker takes them.
+    for (pair, two) in (0..).step_by(2).zip(objects.chunks(2)) {
+        for (object, raw) in two.iter().zip(&mut raws) {
+            let stored = read.time(|| std::fs::read(&object.path).expect("read an object"));
+            inflate.time(|| {
+                inflater
+                    .inflate(&stored, &LIMITS, raw)
+                    .expect("a sound object")
+            });
+        }
+        hash.time(|| match two {
+            [_] => black_box([sha256(&raws[0]); 2]),
+            _ => black_box(sha256_of_two(&raws[0], &raws[1])),
         });
-        hash.time(|| black_box(sha256(&raw)));
-        let origin = Origin {
-            source_uri: &object.uri,
-            account_id: None,
+        for (object, raw) in two.iter().zip(&raws) {
+            let origin = Origin {
+                source_uri: &object.uri,
+                account_id: None,
+            };
+            records.time(|| black_box(reader.read(raw, origin)));
+        }
+        let task = |(seq, object): (u64, &SourceObject)| AssignedObject {
+            seq,
+            object: object.clone(),
+            reservation: budget.reserve(bytes_expected(object)),
         };
-        records.time(|| black_box(reader.read(&raw, origin)));
-        let reservation = budget.reserve(bytes_expected(&object));
-        let done = process.time(|| processor.process(seq, object, reservation, now()));
-        bytes += done.reservation.bytes();
-        batch.push(done);
+        let mut tasks = (pair..).zip(two).map(task);
+        let done = process.time(|| match (tasks.next(), tasks.next()) {
+            (Some(one), Some(other)) => {
+                Vec::from(processor.process_two([one, other], now(), || None))
+            }
+            (one, _) => one
+                .into_iter()
+                .map(|one| processor.process(one, now(), || None))
+                .collect(),
+        });
+        for done in done {
+            bytes += done.reservation.bytes();
+            batch.push(done);
+        }
         if bytes >= limits.commit_bytes {
             run.commit(std::mem::take(&mut batch));
             bytes = 0;

@@ -11,7 +11,7 @@
 use crate::model::{Ec2Instance, Principal, StsSession};
 use crate::trail::access_log::CopyId;
 use crate::trail::event_id::{CopyKey, copy_key, copy_key_of_row, guid_bytes, read_content_id};
-use crate::trail::inflate::sha256;
+use crate::trail::hash::sha256;
 use hashbrown::{HashMap, HashSet};
 
 /// Keys of copies remembered, at least; about 34 bytes each, two generations.

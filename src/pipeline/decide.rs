@@ -4,14 +4,15 @@
 //! here they are made once for each distinct combination of what they depend
 //! on, in two steps. Distinct combinations of inputs, known by their numbers, are
 //! thousands in an hour, since every session has a name of its own; what the rules
-//! can tell of them, as `Policy::visible` writes it, takes far fewer forms.
+//! can tell of them, as `Policy::visible_who` and `Policy::visible_request` write it,
+//! takes far fewer forms.
 //! Only for a new one of these is Cedar asked, which costs as much as 500 rows.
 //! Within one log the numbers need not even be looked up: what its accesses have
 //! in common is known by smaller numbers of its own.
 //!
 //! INVARIANT (same answer): a decision is reused only for an access that is
 //! equal in everything `attribute_within` and `Policy::judge` name as inputs, and
-//! a judgement only for one that looks the same to the policy (`Policy::visible`);
+//! a judgement only for one that looks the same to the policy;
 //! a test compares with deciding each access anew.
 
 use crate::identity::{Answer, IdentityIndex, Place, attribute_within, credential};
@@ -79,6 +80,14 @@ struct MayKey {
     read: u32,
 }
 
+/// What that depends on which a policy sees of the one who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct SeenKey {
+    who: WhoKey,
+    attribution: u32,
+    dataset: Option<u32>,
+}
+
 /// Makes and remembers decisions under one policy.
 pub struct Decider {
     policy: Arc<Policy>,
@@ -91,7 +100,11 @@ pub struct Decider {
     requests: FastSet<RequestKey>,
     may: FastMap<MayKey, u32>,
     decisions: Vec<Decision>,
-    /// Judgements by what the policy can see of the access.
+    /// What the policy can see of those who ask, and the number of it for each that
+    /// was seen before.
+    seen: FastSet<Vec<u8>>,
+    seen_of: FastMap<SeenKey, u32>,
+    /// Judgements by the number of that and what the policy can see of the request.
     judgements: FastMap<Vec<u8>, (u32, Arc<Judgement>)>,
     /// What it sees of the access at hand; kept for its memory.
     visible: Vec<u8>,
@@ -248,6 +261,8 @@ impl Decider {
             requests: FastSet::default(),
             may: FastMap::default(),
             decisions: Vec::new(),
+            seen: FastSet::default(),
+            seen_of: FastMap::default(),
             judgements: FastMap::default(),
             visible: Vec::new(),
             who: FastMap::default(),
@@ -460,7 +475,21 @@ impl BatchDecider<'_> {
             .unwrap_or_default();
         let credential = credential(access.principal);
         let (policy, visible) = (&decider.policy, &mut decider.visible);
-        policy.visible(access, &attribution, credential, key.dataset, visible);
+        let seen = *decider
+            .seen_of
+            .entry(SeenKey {
+                who: key.who,
+                attribution: key.attribution,
+                dataset: key.dataset,
+            })
+            .or_insert_with(|| {
+                visible.clear();
+                policy.visible_who(access, &attribution, credential, key.dataset, visible);
+                number(&mut decider.seen, visible)
+            });
+        visible.clear();
+        visible.extend(seen.to_le_bytes());
+        policy.visible_request(access, visible);
         let (judgement_number, judgement) = match decider.judgements.get(visible.as_slice()) {
             Some(judgement) => judgement.clone(),
             None => {

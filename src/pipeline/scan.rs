@@ -13,11 +13,11 @@
 //! instant is continued by running it again.
 
 use super::batch::{CommitTrigger, Context, Prepared, Presses, prepare};
-use super::budget::{ByteBudget, Reservation};
+use super::budget::ByteBudget;
 use super::decide::Decider;
-use super::process::{Processed, Processor, bytes_expected};
+use super::process::{AssignedObject, Processed, Processor, bytes_expected};
 use super::report::Report;
-use super::source::{LocalListing, SourceObject, SourceTotals};
+use super::source::{LocalListing, SourceTotals};
 use super::used_logs::UsedLogs;
 use crate::identity::{IdentityIndex, IdentitySettings};
 use crate::lake::databricks::read_databricks;
@@ -27,7 +27,7 @@ use crate::lake::ledger::{CopyFilter, FactFilter, Ledger};
 use crate::lake::{Lake, LakeError, facts};
 use crate::model::{ObjectStatus, UtcMicros};
 use crate::policy::Policy;
-use crate::trail::inflate::sha256;
+use crate::trail::hash::sha256;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,13 +89,11 @@ pub trait Progress: Send + Sync {
 
 /// What travels from the listing to the workers.
 enum Assigned {
-    Object {
-        seq: u64,
-        object: Box<SourceObject>,
-        reservation: Reservation,
-    },
+    Object(Box<AssignedObject>),
     /// What comes next needs the whole budget: all before it is to be committed.
-    Room { seq: u64 },
+    Room {
+        seq: u64,
+    },
 }
 
 /// What travels from the workers to the committer.
@@ -246,16 +244,32 @@ fn list(
             seq += 1;
             budget.reserve(budget.total())
         };
-        let sent = assign.send(Assigned::Object {
+        let sent = assign.send(Assigned::Object(Box::new(AssignedObject {
             seq,
-            object: Box::new(object),
+            object,
             reservation,
-        });
+        })));
         seq += 1;
         // Nobody listens once the committer has failed.
         sent.is_ok()
     });
     known
+}
+
+/// Bytes reserved for an object above which it is not taken together with
+/// another: the other would wait long for its result.
+const PAIRED_BYTES_MAX: u64 = 24 * 1024 * 1024;
+
+/// Waits for what comes next; takes a second object with it if one is there.
+fn next(assigned: &Mutex<Receiver<Assigned>>) -> Option<(Assigned, Option<Assigned>)> {
+    let assigned = assigned.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = assigned.recv().ok()?;
+    let pairs = match &first {
+        Assigned::Object(task) => task.reservation.bytes() <= PAIRED_BYTES_MAX,
+        Assigned::Room { .. } => false,
+    };
+    let second = pairs.then(|| assigned.try_recv().ok()).flatten();
+    Some((first, second))
 }
 
 fn work(
@@ -266,27 +280,28 @@ fn work(
     now: fn() -> UtcMicros,
 ) {
     let mut processor = Processor::default();
-    loop {
-        let next = assigned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .recv();
-        let gathered = match next {
-            Ok(Assigned::Object {
-                seq,
-                object,
-                reservation,
-            }) => {
-                let bytes = object.bytes;
-                processor.reuse(|| used.take());
-                let processed = processor.process(seq, *object, reservation, now());
-                progress.object(bytes);
-                Gathered::Done(Box::new(processed))
-            }
-            Ok(Assigned::Room { seq }) => Gathered::Room { seq },
-            Err(_) => return,
+    let take = || used.take();
+    // Whether somebody listens still.
+    let send = |gathered| done.blocking_send(gathered).is_ok();
+    let send_object = |object: Processed| {
+        progress.object(object.object.bytes);
+        send(Gathered::Done(Box::new(object)))
+    };
+    while let Some(next) = next(assigned) {
+        let go_on = match next {
+            (Assigned::Object(one), Some(Assigned::Object(other))) => processor
+                .process_two([*one, *other], now(), take)
+                .into_iter()
+                .all(send_object),
+            (one, other) => [Some(one), other]
+                .into_iter()
+                .flatten()
+                .all(|next| match next {
+                    Assigned::Object(task) => send_object(processor.process(*task, now(), take)),
+                    Assigned::Room { seq } => send(Gathered::Room { seq }),
+                }),
         };
-        if done.blocking_send(gathered).is_err() {
+        if !go_on {
             return;
         }
     }

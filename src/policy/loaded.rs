@@ -5,7 +5,7 @@ use super::error::PolicyError;
 use super::judge::{Judge, Judgement};
 use super::mentions::Mentions;
 use super::reads::Reads;
-use super::request::{Facts, Inputs};
+use super::request::{Facts, Inputs, write_request};
 use super::rules::{RuleInfo, Rules};
 use super::settings::{PolicySettings, Settings};
 use super::vocabulary::Vocabulary;
@@ -143,12 +143,15 @@ impl Policy {
         self.judge.judge(inputs.as_ref(), &self.vocabulary)
     }
 
-    /// Writes to `out`, which is cleared first, what the rules can tell of an access;
-    /// for a fraction of what [`Policy::judge`] costs.
+    /// Appends to `out` what the rules can tell of who asked, from where, and for
+    /// which place: of everything but the request itself.
     ///
-    /// INVARIANT (same bytes, same judgement): accesses that give equal bytes under
-    /// one policy get equal judgements from it.
-    pub fn visible(
+    /// INVARIANT (same bytes, same judgement): accesses that give equal bytes here and
+    /// in [`Policy::visible_request`] under one policy get equal judgements from it.
+    /// These follow from `principal` (without the time of the session's issue),
+    /// `client`, `target`, `presigned`, the attribution, the credential and the
+    /// dataset; those of the request from the other inputs of [`Policy::judge`].
+    pub fn visible_who(
         &self,
         access: &AccessEvent<'_>,
         attribution: &Attribution,
@@ -156,10 +159,28 @@ impl Policy {
         dataset: Option<u32>,
         out: &mut Vec<u8>,
     ) {
-        out.clear();
-        // Without inputs there is one judgement, and no bytes stand for it.
-        if let Some(inputs) = self.inputs(access, attribution, credential, dataset, self.mentions) {
-            inputs.write(out);
+        self.facts(access, attribution, credential, dataset)
+            .write_who(&self.settings, self.mentions, out);
+    }
+
+    /// Appends to `out` what the rules can tell of the request: what was asked for,
+    /// how AWS answered, how old the session was.
+    pub fn visible_request(&self, access: &AccessEvent<'_>, out: &mut Vec<u8>) {
+        write_request(access, &self.vocabulary, &self.settings, self.mentions, out);
+    }
+
+    fn facts<'a>(
+        &'a self,
+        access: &'a AccessEvent<'a>,
+        attribution: &'a Attribution,
+        credential: Credential,
+        dataset: Option<u32>,
+    ) -> Facts<'a> {
+        Facts {
+            access,
+            attribution,
+            credential,
+            dataset: dataset.and_then(|index| self.datasets.get(index)),
         }
     }
 
@@ -171,13 +192,11 @@ impl Policy {
         dataset: Option<u32>,
         mentions: Mentions,
     ) -> Option<Inputs<'a>> {
-        let facts = Facts {
-            access,
-            attribution,
-            credential,
-            dataset: dataset.and_then(|index| self.datasets.get(index)),
-        };
-        facts.inputs(&self.vocabulary, &self.settings, mentions)
+        self.facts(access, attribution, credential, dataset).inputs(
+            &self.vocabulary,
+            &self.settings,
+            mentions,
+        )
     }
 }
 

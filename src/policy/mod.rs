@@ -6,8 +6,8 @@
 //! 3. `rules` reads Cedar: annotations, and strict validation against
 //!    `schema.cedarschema`; `mentions` tells which inputs they can tell apart,
 //!    `reads` which of those differ from event to event.
-//! 4. `request` puts an access into Cedar's terms, with `vocabulary` for its
-//!    names, `settings` for what is known;
+//! 4. `request` puts an access into Cedar's terms, `context` its circumstances, with
+//!    `vocabulary` for its names, `settings` for what is known;
 //!    `values` are its attributes before they are Cedar's.
 //! 5. `judge` asks Cedar for every candidate and words the answer.
 //!
@@ -15,9 +15,10 @@
 //! AWS allowed the request is its outcome, and one of the inputs.
 //!
 //! INVARIANT (same key, same answer): a judgement follows from the cache key that
-//! [`Policy::judge`] names, and from the bytes of [`Policy::visible`], so that
-//! callers may keep it. Property tests hold it.
+//! [`Policy::judge`] names, and from the bytes of [`Policy::visible_who`]
+//! and [`Policy::visible_request`], so that callers may keep it. Property tests hold it.
 
+mod context;
 mod datasets;
 mod error;
 mod judge;

@@ -7,17 +7,16 @@
 //! In two steps: [`Facts::inputs`] collects plain values, of the inputs that rules
 //! mention; [`Inputs::question`] makes Cedar's request of them when it is needed.
 //!
-//! INVARIANT (same inputs, same answer): the request is made of [`Inputs`] alone,
-//! and [`Inputs::write`] writes all of them.
+//! INVARIANT (same inputs, same answer): the request is made of [`Inputs`] alone, and
+//! [`Facts::write_who`] and [`write_request`] write all of them.
 
+use super::context::request;
 use super::mentions::{Attribute, EntityType, Mentions};
-use super::settings::{Settings, is_account_id};
-use super::values::{Attributes, Value, write_optional, write_text};
+use super::settings::Settings;
+use super::values::{Attributes, END, write_optional, write_text};
 use super::vocabulary::{Action, Level, Vocabulary};
-use crate::model::network::{Place, Source};
 use crate::model::{
-    AccessEvent, AccessPath, Attribution, Credential, Dataset, PrincipalKind, TimeSpan, TlsVersion,
-    UtcMicros,
+    AccessEvent, Attribution, Credential, Dataset, PrincipalKind, TimeSpan, UtcMicros,
 };
 use cedar_policy::{Context, Entities, Entity, EntityUid};
 use std::collections::HashSet;
@@ -118,7 +117,9 @@ impl<'a> Facts<'a> {
             action,
             level,
             resource: self.resource(level, mentions),
-            context: self.context(settings, mentions),
+            context: self
+                .who(settings, mentions)
+                .and(request(self.access, settings, mentions)),
         })
     }
 
@@ -187,6 +188,18 @@ impl<'a> Facts<'a> {
 
     /// Collects the resource and what it lies in.
     fn resource(&self, level: Level, mentions: Mentions) -> Resource<'a> {
+        let mut resource = self.place(level, mentions);
+        resource.object_key = named_key(self.access, mentions);
+        if level == Level::Object {
+            resource
+                .attributes
+                .text(Attribute::Key, self.access.object_key);
+        }
+        resource
+    }
+
+    /// The resource without its key.
+    fn place(&self, level: Level, mentions: Mentions) -> Resource<'a> {
         let target = self.access.target;
         let mut account = target.bucket_account_id.as_deref();
         let bucket = target.bucket.as_deref().unwrap_or("");
@@ -196,11 +209,7 @@ impl<'a> Facts<'a> {
                 account = account.or(target.aws_account_id.as_deref());
                 attributes.text(Attribute::AccountId, account);
             }
-            Level::Bucket => self.add_place(&mut attributes),
-            Level::Object => {
-                self.add_place(&mut attributes);
-                attributes.text(Attribute::Key, self.access.object_key);
-            }
+            Level::Bucket | Level::Object => self.add_place(&mut attributes),
         }
         let told = |of: EntityType, name: Option<&'a str>| name.filter(|_| mentions.names(of));
         let dataset = self.dataset.map(|dataset| dataset.name.as_str());
@@ -209,9 +218,24 @@ impl<'a> Facts<'a> {
             dataset: told(EntityType::Dataset, dataset),
             bucket: told(EntityType::Bucket, Some(bucket)).unwrap_or(""),
             object_bucket: told(EntityType::Object, Some(bucket)).unwrap_or(""),
-            object_key: told(EntityType::Object, self.access.object_key).unwrap_or(""),
+            object_key: "",
             attributes,
         }
+    }
+
+    /// Writes what the rules can tell of who asked, from where, for which place: of
+    /// everything but the request itself.
+    pub(super) fn write_who(&self, settings: &Settings, mentions: Mentions, out: &mut Vec<u8>) {
+        for principal in self.principals(mentions) {
+            out.push(principal.of as u8);
+            write_text(principal.name, out);
+        }
+        out.push(END);
+        // Whatever the request's level will be; an object's place is its bucket's.
+        for level in [Level::Account, Level::Bucket] {
+            self.place(level, mentions).write(out);
+        }
+        self.who(settings, mentions).write(out);
     }
 
     fn add_place(&self, attributes: &mut Attributes<'a>) {
@@ -225,146 +249,58 @@ impl<'a> Facts<'a> {
             attributes.text(Attribute::Owner, dataset.owner.as_deref());
         }
     }
-
-    fn context(&self, settings: &'a Settings, mentions: Mentions) -> Attributes<'a> {
-        let Facts {
-            access,
-            attribution,
-            credential,
-            ..
-        } = *self;
-        let principal = access.principal;
-        let caller_account = || {
-            principal
-                .account_id
-                .as_deref()
-                .or(principal.session_issuer_account_id.as_deref())
-                .filter(|id| is_account_id(id))
-        };
-        let age = || session_age_hours(access);
-
-        use Attribute as A;
-        let mut context = Attributes::new(mentions);
-        context.text(A::EventName, Some(access.event_name));
-        context.text(A::Outcome, Some(access.outcome.as_str()));
-        context.text(A::AccessPath, Some(attribution.access_path.as_str()));
-        context.text(A::Credential, Some(credential.as_str()));
-        context.text(A::IdentityType, principal.identity_type.as_deref());
-        context.text(A::RoleArn, principal.session_issuer_arn.as_deref());
-        context.text(A::SessionName, principal.session_name.as_deref());
-        context.text(A::SourceIdentity, principal.source_identity.as_deref());
-        context.text(A::UserAgent, access.client.user_agent.as_deref());
-        context.text(A::InvokedBy, principal.invoked_by.as_deref());
-        context.truth(A::AwsServiceInvoked, || self.is_aws_service());
-        context.truth(A::Presigned, || access.presigned);
-        context.put(A::SessionAgeHours, || {
-            age().map(|age| Value::Long(i64::from(age)))
-        });
-        context.truth(A::SessionAgeLimitExceeded, || {
-            age().is_some_and(|age| age > settings.session_age_max_hours)
-        });
-        context.put(A::Network, || {
-            Some(Value::Record(self.network(settings, mentions)))
-        });
-        context.put(A::Tls, || {
-            let version = access.client.tls.known_version()?;
-            Some(Value::Text(tls_text(version)))
-        });
-        context.text(A::Sse, access.sse);
-        context.text(A::KmsKeyArn, access.kms_key_arn);
-        context.put(A::KmsKeyAccountId, || {
-            access.kms_key_arn.and_then(arn_account).map(Value::Text)
-        });
-        context.put(A::CallerAccountId, || caller_account().map(Value::Text));
-        context.put(A::OwnAccountIds, || {
-            Some(Value::Setting(&settings.own_account_ids))
-        });
-        context.truth(A::ForeignAccount, || {
-            caller_account().is_some_and(|id| settings.is_foreign(id))
-        });
-        context.text(A::WorkspaceId, attribution.workspace_id.as_deref());
-        context.text(A::ClusterId, attribution.cluster_id.as_deref());
-        context.text(A::JobId, attribution.job_id.as_deref());
-        context.text(A::JobRunId, attribution.job_run_id.as_deref());
-        context.text(A::TaskKey, attribution.task_key.as_deref());
-        context.put(A::Confidence, || {
-            Some(Value::Record(confidences(attribution, mentions)))
-        });
-        let unattributed = attribution
-            .unattributed_reason
-            .map(|reason| reason.as_str());
-        context.text(A::UnattributedReason, unattributed);
-        context.text(A::ErrorCode, access.error_code);
-        context.text(A::ListPrefix, access.list_prefix);
-        context.text(A::VersionId, access.version_id);
-        context.text(A::CopySource, access.copy_source);
-        context.put(A::CopySourceBucket, || {
-            access
-                .copy_source
-                .and_then(copy_source_bucket)
-                .map(Value::Text)
-        });
-        context
-    }
-
-    /// Whether an AWS service made the call, for itself or on someone's behalf.
-    fn is_aws_service(&self) -> bool {
-        self.attribution.access_path == AccessPath::AwsService
-            || self.credential == Credential::Service
-            || self.access.principal.invoked_by.is_some()
-    }
-
-    fn network(&self, settings: &Settings, mentions: Mentions) -> Attributes<'a> {
-        let client = self.access.client;
-        let source = client.source_ip.as_deref().map(Source::parse);
-        let vpc_endpoint_id = client.vpc_endpoint_id.as_deref();
-        let place = settings.networks.place(source, vpc_endpoint_id);
-        let mut network = Attributes::new(mentions);
-        network.put(Attribute::SourceIp, || {
-            source.and_then(Source::address).map(Value::Address)
-        });
-        network.text(Attribute::Kind, source.map(Source::kind));
-        network.text(Attribute::VpcEndpointId, vpc_endpoint_id);
-        network.truth(Attribute::InsideKnownNetworks, || place == Place::Inside);
-        network.truth(Attribute::OutsideKnownNetworks, || place == Place::Outside);
-        network
-    }
 }
 
-impl Inputs<'_> {
-    /// Writes the inputs; no two different ones give the same bytes.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Inputs {
-            principals,
-            action,
-            level,
-            resource,
-            context,
-        } = self;
-        out.push(*level as u8);
-        write_text(action.name(), out);
+/// The object key, if rules name objects.
+fn named_key<'a>(access: &AccessEvent<'a>, mentions: Mentions) -> &'a str {
+    let key = access.object_key;
+    key.filter(|_| mentions.names(EntityType::Object))
+        .unwrap_or("")
+}
+
+/// Writes what the rules can tell of the request: what was asked for, how AWS
+/// answered, and how old the session was then. Nothing, if the operation has no
+/// action.
+pub(super) fn write_request(
+    access: &AccessEvent<'_>,
+    vocabulary: &Vocabulary,
+    settings: &Settings,
+    mentions: Mentions,
+    out: &mut Vec<u8>,
+) {
+    let Some((action, level)) = vocabulary.action(access.event_name, access.operation) else {
+        return;
+    };
+    out.push(level as u8);
+    write_text(action.name(), out);
+    write_text(named_key(access, mentions), out);
+    let mut request = request(access, settings, mentions);
+    if level == Level::Object {
+        request.text(Attribute::Key, access.object_key);
+    }
+    request.write(out);
+}
+
+impl Resource<'_> {
+    /// Writes the place, but not the key in it.
+    fn write(&self, out: &mut Vec<u8>) {
         let Resource {
             account,
             dataset,
             bucket,
             object_bucket,
-            object_key,
+            object_key: _,
             attributes,
-        } = resource;
+        } = self;
         write_optional(*account, out);
         write_optional(*dataset, out);
         write_text(bucket, out);
         write_text(object_bucket, out);
-        write_text(object_key, out);
         attributes.write(out);
-        context.write(out);
-        // Last, so that their number needs no writing.
-        for principal in principals {
-            out.push(principal.of as u8);
-            write_text(principal.name, out);
-        }
     }
+}
 
+impl Inputs<'_> {
     /// Returns whom the access is judged as.
     pub(super) fn principals(&self, vocabulary: &Vocabulary) -> Vec<EntityUid> {
         self.principals
@@ -422,21 +358,6 @@ impl Inputs<'_> {
     }
 }
 
-fn confidences(attribution: &Attribution, mentions: Mentions) -> Attributes<'static> {
-    let mut levels = Attributes::new(mentions);
-    for (attribute, level) in [
-        (Attribute::Session, attribution.session_confidence),
-        (Attribute::Workspace, attribution.workspace_confidence),
-        (Attribute::Cluster, attribution.cluster_confidence),
-        (Attribute::Job, attribution.job_confidence),
-        (Attribute::Task, attribution.task_confidence),
-        (Attribute::Principal, attribution.principal_confidence),
-    ] {
-        levels.text(attribute, Some(level.as_str()));
-    }
-    levels
-}
-
 /// A principal of Databricks whose kind is not recorded: people have e-mail
 /// addresses, service principals application ids.
 fn by_shape(name: &str) -> Named<'_> {
@@ -450,57 +371,4 @@ fn by_shape(name: &str) -> Named<'_> {
 
 fn is_anonymous(name: &str) -> bool {
     name.is_empty() || name == "anonymous" || name == "ANONYMOUS_PRINCIPAL"
-}
-
-fn tls_text(version: TlsVersion) -> &'static str {
-    match version {
-        TlsVersion::None => "none",
-        TlsVersion::Ssl => "ssl",
-        TlsVersion::V1_0 => "1.0",
-        TlsVersion::V1_1 => "1.1",
-        TlsVersion::V1_2 => "1.2",
-        TlsVersion::V1_3 => "1.3",
-    }
-}
-
-/// The account in an ARN: `arn:partition:service:region:account:resource`.
-fn arn_account(arn: &str) -> Option<&str> {
-    arn.split(':').nth(4).filter(|id| is_account_id(id))
-}
-
-/// The bucket of a copy's source: `bucket/key`, maybe with a leading slash, maybe
-/// with its first slash encoded. An access point's ARN names no bucket.
-fn copy_source_bucket(source: &str) -> Option<&str> {
-    let source = source.strip_prefix('/').unwrap_or(source);
-    let bucket = source.split(['/', '%']).next()?;
-    (!bucket.is_empty() && !bucket.starts_with("arn:")).then_some(bucket)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_account_of_a_key_is_in_its_arn() {
-        let account = arn_account("arn:aws:kms:eu-west-1:111122223333:key/1a2b");
-        assert_eq!(account, Some("111122223333"));
-        assert_eq!(arn_account("alias/lake"), None);
-    }
-
-    #[test]
-    fn the_bucket_of_a_copy_source_ends_at_the_first_slash() {
-        for (source, bucket) in [
-            ("lake/a/b", Some("lake")),
-            ("/lake/a", Some("lake")),
-            ("lake%2Fa%2Fb", Some("lake")),
-            ("%2Flake/a", None),
-            (
-                "arn:aws:s3:eu-west-1:111122223333:accesspoint/x/object/k",
-                None,
-            ),
-            ("", None),
-        ] {
-            assert_eq!(copy_source_bucket(source), bucket, "{source}");
-        }
-    }
 }

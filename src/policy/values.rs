@@ -27,7 +27,7 @@ pub(super) struct Attributes<'a> {
 }
 
 /// Ends a list of attributes; none has this number.
-const END: u8 = u8::MAX;
+pub(super) const END: u8 = u8::MAX;
 
 impl<'a> Attributes<'a> {
     pub(super) fn new(mentions: Mentions) -> Attributes<'a> {
@@ -53,6 +53,13 @@ impl<'a> Attributes<'a> {
 
     pub(super) fn truth(&mut self, attribute: Attribute, value: impl FnOnce() -> bool) {
         self.put(attribute, || Some(Value::Truth(value())));
+    }
+
+    /// These and others: no attribute may be in both.
+    #[must_use]
+    pub(super) fn and(mut self, others: Attributes<'a>) -> Attributes<'a> {
+        self.values.extend(others.values);
+        self
     }
 
     /// Writes the attributes; no two lists give the same bytes, nor is one the

@@ -14,7 +14,7 @@ use super::exports::file;
 use super::org::{LAKE_EU, PLACES, START, place};
 use super::text::{basic, day_folder, iso, put};
 use super::write::{Written, gzip};
-use crate::trail::inflate::sha256;
+use crate::trail::hash::sha256;
 use md5::{Digest as _, Md5};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};

@@ -12,7 +12,7 @@ use super::play::Play;
 use super::records::{self, Which, time_of};
 use super::truth::TruthRow;
 use super::{SimulateError, Watch};
-use crate::trail::inflate::sha256;
+use crate::trail::hash::sha256;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};

@@ -7,7 +7,7 @@
 //! `...` in different events), the content decides what is a copy; a row keeps
 //! the content's id beside the eventID, so that it tells its key ever after.
 
-use super::inflate::sha256;
+use super::hash::sha256;
 use super::tape::Value;
 
 /// Identifies copies of one event.

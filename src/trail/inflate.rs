@@ -16,7 +16,6 @@
 //! clients inflate on the way, so only the magic bytes tell.
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
-use sha2::{Digest, Sha256};
 
 /// The first bytes of every gzip member.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -260,11 +259,6 @@ impl InflateLimits {
             }
         }
     }
-}
-
-/// SHA-256 of the inflated bytes: what digests sign.
-pub fn sha256(raw: &[u8]) -> [u8; 32] {
-    Sha256::digest(raw).into()
 }
 
 /// Bytes that an object can take once it is inflated, told by its stored size
@@ -569,12 +563,6 @@ mod tests {
                 .reason(),
             "corrupt_gzip"
         );
-    }
-
-    #[test]
-    fn the_hash_is_that_of_the_inflated_bytes() {
-        let abc = sha256(b"abc");
-        assert_eq!(abc[..4], [0xba, 0x78, 0x16, 0xbf]);
     }
 
     proptest! {

@@ -1,10 +1,10 @@
 //! CloudTrail, pure: from stored bytes to accesses and identity facts. Layer 2.
 //!
 //! In order: [`key`] says what an object claims to be, [`inflate`] gives the
-//! bytes that AWS signed, [`log`] walks through the records ([`frame`]), finds
-//! the [`fields`] of each by its [`shape`] or its [`tape`], and routes it
-//! ([`record`], [`request`], [`operation`]): S3 events into an [`access_log`],
-//! STS and EC2 events into [`facts`].
+//! bytes that AWS signed, and [`hash`] what it signed of them; [`log`] walks through
+//! the records ([`frame`]), finds the [`fields`] of each by its [`shape`] or its
+//! [`tape`], and routes it ([`record`], [`request`], [`operation`]): S3 events into
+//! an [`access_log`], STS and EC2 events into [`facts`].
 
 pub mod access_log;
 pub mod event_id;
@@ -12,6 +12,7 @@ pub mod expiration;
 pub mod facts;
 pub mod fields;
 pub mod frame;
+pub mod hash;
 pub mod inflate;
 pub mod key;
 pub mod log;

@@ -5,8 +5,8 @@
 //! column are taken once for each distinct [`Part`] of the file's rows, and a row
 //! costs a number.
 //! [`index`] finds the parts, [`parts`] writes their columns, [`rows`] those that
-//! are each row's own; [`hybrid`], [`dictionary`] and [`values`] are the
-//! encodings, [`pages`] the file. Everything else (headers, footer, schema) is
+//! are each row's own; [`hybrid`], [`lengths`], [`dictionary`] and [`values`] are
+//! the encodings, [`pages`] the file. Everything else (headers, footer, schema) is
 //! the library's.
 //!
 //! INVARIANT (same file): a file reads back as the one that
@@ -15,6 +15,7 @@
 mod dictionary;
 mod hybrid;
 mod index;
+mod lengths;
 mod pages;
 mod parts;
 mod rows;

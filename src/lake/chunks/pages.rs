@@ -29,9 +29,15 @@ const COMPRESSED_FROM: usize = 96;
 pub struct Press {
     zstd: zstd::bulk::Compressor<'static>,
     out: Vec<u8>,
+    /// Where the pages of a chunk gather. The largest chunk of a file has millions
+    /// of bytes; growing there step by step would touch twice as many.
+    chunk: Vec<u8>,
     rooms: Vec<Vec<u8>>,
     numbers: Vec<Vec<u32>>,
 }
+
+/// Bytes of a chunk whose room is kept; a usual one of a full file takes a third.
+const CHUNK_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of a room above which it is not kept: that of one giant value.
 const ROOM_BYTES_MAX: usize = 8 * PAGE_BYTES;
@@ -45,6 +51,7 @@ impl Press {
         Ok(Press {
             zstd,
             out: Vec::new(),
+            chunk: Vec::new(),
             rooms: Vec::new(),
             numbers: Vec::new(),
         })
@@ -175,7 +182,7 @@ impl Chunk {
             Compression::UNCOMPRESSED => Ok(body),
             _ => body.into_pressed(press),
         };
-        let mut sink = TrackedWrite::new(press.room());
+        let mut sink = TrackedWrite::new(std::mem::take(&mut press.chunk));
         let mut writer = SerializedPageWriter::new(&mut sink);
         let mut sizes = Sizes::default();
         let mut offsets = OffsetIndexBuilder::new();
@@ -234,7 +241,12 @@ impl Chunk {
             offset_index: Some(offsets.build()),
         };
         group.append_column(&bytes, closed)?;
-        press.give_back(Vec::from(bytes));
+        // All of it again, since nobody else holds it: no copy.
+        let mut chunk = Vec::from(bytes);
+        if chunk.capacity() <= CHUNK_BYTES_MAX {
+            chunk.clear();
+            press.chunk = chunk;
+        }
         Ok(())
     }
 }

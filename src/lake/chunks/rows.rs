@@ -2,10 +2,12 @@
 //! compressed page by page, so that little is held.
 //!
 //! A column gets a dictionary only if its first values and its first page show that
-//! they repeat, and only as long as that stays small.
+//! they repeat, and only as long as that stays small. Texts without one stand apart
+//! from their lengths.
 
 use super::dictionary::Dictionary;
 use super::hybrid::{encode, run, width_of};
+use super::lengths;
 use super::pages::{Body, Chunk, DataPage, DictionaryPage, PAGE_BYTES, PAGE_ROWS, Press};
 use super::parts::levels;
 use super::values::{Physical, single};
@@ -26,7 +28,8 @@ const TRIAL_VALUES: usize = 2048;
 pub struct RowColumn<'c, R> {
     column: &'c Column<R>,
     physical: Physical,
-    /// The values of the page at hand: bytes, or numbers of the dictionary.
+    /// The values of the page at hand: bytes and, of texts, their lengths; or
+    /// numbers of the dictionary.
     plain: Vec<u8>,
     numbers: Vec<u32>,
     dictionary: Option<Dictionary>,
@@ -178,8 +181,17 @@ impl<'c, R> RowColumn<'c, R> {
         let Some(value) = value else { return };
         match &mut self.dictionary {
             Some(dictionary) if self.numbering => self.numbers.push(dictionary.number(value)),
-            _ => self.physical.plain(value, &mut self.plain),
+            _ => self.push_plain(value),
         }
+    }
+
+    fn push_plain(&mut self, value: &[u8]) {
+        if self.physical == Physical::Text {
+            // A text is part of a log object, which is capped far below 2 GiB.
+            self.numbers
+                .push(u32::try_from(value.len()).unwrap_or(u32::MAX));
+        }
+        self.plain.extend_from_slice(value);
     }
 
     fn end_page(&mut self, press: &mut Press) -> Result<()> {
@@ -195,6 +207,7 @@ impl<'c, R> RowColumn<'c, R> {
         let dictionary = dictionary.filter(|dictionary| !dictionary.is_empty());
         let encoding = match dictionary {
             Some(_) => Encoding::RLE_DICTIONARY,
+            None if self.physical == Physical::Text => Encoding::DELTA_LENGTH_BYTE_ARRAY,
             None => Encoding::PLAIN,
         };
         let mut raw = press.room();
@@ -205,6 +218,9 @@ impl<'c, R> RowColumn<'c, R> {
             raw.push(width);
             encode(&self.numbers, width_of(greatest), &mut raw);
         } else {
+            if self.physical == Physical::Text {
+                lengths::encode(&self.numbers, &mut raw);
+            }
             raw.extend_from_slice(&self.plain);
         }
         self.pages.push(DataPage {
@@ -222,18 +238,16 @@ impl<'c, R> RowColumn<'c, R> {
     /// Writes the values so far, of the first page that has some, as they are, if
     /// at least that many in a hundred are distinct.
     fn drop_dictionary_if_above(&mut self, percent: usize) {
-        let Some(dictionary) = &self.dictionary else {
-            return;
-        };
-        if dictionary.len() * 100 < self.numbers.len() * percent {
+        let worth = |dictionary: &Dictionary| dictionary.len() * 100 < self.numbers.len() * percent;
+        if self.dictionary.as_ref().is_none_or(worth) {
             return;
         }
-        for number in &self.numbers {
-            self.physical
-                .plain(dictionary.value(*number), &mut self.plain);
-        }
-        self.dictionary = None;
+        let (dictionary, numbers) = (self.dictionary.take(), std::mem::take(&mut self.numbers));
         self.numbering = false;
+        for number in &numbers {
+            let value = dictionary.as_ref().map(|d| d.value(*number));
+            self.push_plain(value.unwrap_or_default());
+        }
     }
 
     /// Bytes of the pages made so far, and of the values of the next.

@@ -438,6 +438,26 @@ proptest! {
     }
 
     #[test]
+    fn texts_of_any_lengths_read_back(
+        lengths in prop_oneof![
+            prop::collection::vec(prop_oneof![Just(0_u32), Just(36), 1_u32..70], 1..700),
+            prop::collection::vec(0_u32..40_000, 1..40),
+        ],
+    ) {
+        let columns = [column::<Odd>("text", Values::MadeText(|r| {
+            (r.0 != 7).then(|| "x".repeat(r.0 as usize))
+        }))];
+        let decisions: Vec<u32> = (0..).take(lengths.len()).collect();
+        let given = Given {
+            rows: lengths.iter().copied().map(Odd).collect(),
+            sources: decisions.clone(),
+            parts: odd_parts(u32::try_from(lengths.len()).unwrap()),
+            decisions,
+        };
+        check(&columns, &given, &["text"], &[]);
+    }
+
+    #[test]
     fn packed_numbers_read_back(
         stretches in prop::collection::vec((any::<u32>(), 1_usize..40), 0..60),
         bits in 0_u32..32,

@@ -204,18 +204,20 @@ static POLICIES: LazyLock<Vec<Policy>> = LazyLock::new(|| {
         .collect()
 });
 
-fn visible(policy: &Policy, case: &Case) -> Vec<u8> {
-    let mut out = b"left over".to_vec();
+/// What the policy sees: who asked, and the request.
+fn visible(policy: &Policy, case: &Case) -> [Vec<u8>; 2] {
+    let (mut who, mut request) = (Vec::new(), Vec::new());
     let access = case.access();
     let dataset = dataset(policy, &access);
-    policy.visible(
+    policy.visible_who(
         &access,
         &case.attribution,
         case.credential,
         dataset,
-        &mut out,
+        &mut who,
     );
-    out
+    policy.visible_request(&access, &mut request);
+    [who, request]
 }
 
 fn dataset(policy: &Policy, access: &AccessEvent<'_>) -> Option<u32> {
