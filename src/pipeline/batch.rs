@@ -366,6 +366,7 @@ impl Encoder<'_> {
 }
 
 /// An access of a log with its decision, provisional: what a row is made of.
+#[inline]
 pub(super) fn decided<'d>(
     log: &'d AccessLog,
     place: usize,
@@ -408,6 +409,7 @@ impl<'e> SharedRows<DecidedAccess<'e>> for ShardRows<'e> {
         self.rows.len()
     }
 
+    #[inline]
     fn row(&self, place: usize) -> Option<DecidedAccess<'e>> {
         let (row, encoder) = (self.rows.get(place)?, self.encoder);
         let accesses = &encoder.logs.get(row.log as usize)?.log.accesses;

@@ -124,7 +124,7 @@ pub struct Processor {
 const RAW_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 
 /// A buffer that grew beyond this for one giant is given back after it.
-const RAW_BUFFER_KEPT: usize = 16 * 1024 * 1024;
+const RAW_BUFFER_KEPT: usize = 12 * 1024 * 1024;
 
 /// What a [`Processed`] takes beside its log.
 const PROCESSED_BYTES: usize = 1024;

@@ -313,6 +313,7 @@ impl AccessLog {
         number
     }
 
+    #[inline]
     fn texts(&self, row: &Row) -> [Option<&str>; TEXTS] {
         let mut at = row.texts_at as usize;
         row.text_lens.map(|len| {
@@ -341,6 +342,7 @@ impl AccessLog {
     }
 
     /// The access at that place; `None` past the end.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<AccessEvent<'_>> {
         let row = self.rows.get(index)?;
         let target = self.targets.get_index(row.target as usize)?;

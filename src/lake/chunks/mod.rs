@@ -5,17 +5,17 @@
 //! column are taken once for each distinct [`Part`] of the file's rows, and a row
 //! costs a number.
 //! [`index`] finds the parts, [`parts`] writes their columns, [`rows`] those that
-//! are each row's own; [`hybrid`], [`lengths`], [`dictionary`] and [`values`] are
-//! the encodings, [`pages`] the file. Everything else (headers, footer, schema) is
+//! are each row's own; [`hybrid`], [`delta`], [`dictionary`] and [`values`] are the
+//! encodings, [`pages`] the file. Everything else (headers, footer, schema) is
 //! the library's.
 //!
 //! INVARIANT (same file): a file reads back as the one that
 //! [`FileWriter::encode`] makes of the same rows; a test compares them.
 
+mod delta;
 mod dictionary;
 mod hybrid;
 mod index;
-mod lengths;
 mod pages;
 mod parts;
 mod rows;
@@ -29,12 +29,18 @@ use index::{Index, Shared};
 pub use pages::Press;
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, FileMetaData, ParquetMetaDataBuilder, ParquetMetaDataWriter,
+    RowGroupMetaData,
+};
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::TrackedWrite;
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 use parts::{PageCache, PartColumn};
 use rows::RowColumn;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::Arc;
 
 /// Rows read at a time: they stay in the CPU's nearer caches while each of the
@@ -83,16 +89,41 @@ pub fn encode<R>(
     encoder.take_own(rows, press)?;
     encoder.take_shared(rows)?;
     // What the rows' own columns take is known, and is most of the file.
-    let bytes = encoder.own_bytes() / 2 * 3;
-    let file = Vec::with_capacity(bytes);
-    let mut file = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::new(properties))?;
-    if rows.count() > 0 {
-        let mut group = file.next_row_group()?;
-        encoder.write(schema.columns(), &mut group, press)?;
-        group.close()?;
+    let mut bytes = Vec::with_capacity(encoder.own_bytes() / 2 * 3);
+    let mut file = TrackedWrite::new(&mut bytes);
+    file.write_all(MAGIC)?;
+    let count = i64::try_from(rows.count()).unwrap_or(i64::MAX);
+    let schema = Arc::new(schema);
+    let mut metadata = ParquetMetaDataBuilder::new(FileMetaData::new(
+        VERSION,
+        count,
+        Some(properties.created_by().to_owned()),
+        properties.key_value_metadata().cloned(),
+        schema.clone(),
+        None,
+    ));
+    if count > 0 {
+        let (chunks, offsets) = encoder.write(schema.columns(), &mut file, press)?;
+        let raw = chunks.iter().map(ColumnChunkMetaData::uncompressed_size);
+        let group = RowGroupMetaData::builder(schema)
+            .set_total_byte_size(raw.sum())
+            .set_num_rows(count)
+            .set_ordinal(0)
+            .set_column_metadata(chunks)
+            .build()?;
+        metadata = metadata
+            .add_row_group(group)
+            .set_offset_index(Some(vec![offsets]));
     }
-    file.into_inner()
+    ParquetMetaDataWriter::new_with_tracked(file, &metadata.build()).finish()?;
+    Ok(bytes)
 }
+
+/// What a file of Parquet begins with, and ends with.
+const MAGIC: &[u8; 4] = b"PAR1";
+
+/// Version of the format, as the library writes it by default.
+const VERSION: i32 = 1;
 
 /// A column on its way into the file.
 enum Encoding<'c, R> {
@@ -187,10 +218,11 @@ impl<'c, R> Encoder<'c, R> {
     fn write(
         self,
         mut leaves: &[ColumnDescPtr],
-        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+        file: &mut TrackedWrite<&mut Vec<u8>>,
         press: &mut Press,
-    ) -> Result<()> {
+    ) -> Result<(Vec<ColumnChunkMetaData>, Vec<OffsetIndexMetaData>)> {
         let mut cache = PageCache::default();
+        let mut footer = (Vec::new(), Vec::new());
         for column in self.columns {
             let chunks = match column {
                 Encoding::Own(column) => vec![column.chunk(press)?],
@@ -207,14 +239,15 @@ impl<'c, R> Encoder<'c, R> {
                         "more columns than the schema".to_owned(),
                     ));
                 };
-                chunk.append(leaf.clone(), group, press)?;
+                footer.extend([chunk.append(leaf.clone(), file, press)?]);
                 leaves = rest;
             }
         }
-        Ok(())
+        Ok(footer)
     }
 }
 
+#[inline]
 fn row_at<R>(rows: &impl SharedRows<R>, place: usize) -> Result<R> {
     let row = rows.row(place);
     row.ok_or_else(|| ParquetError::General(format!("there is no row {place}")))

@@ -6,11 +6,11 @@
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter as _};
-use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 /// Rows of a page at most.
@@ -29,15 +29,9 @@ const COMPRESSED_FROM: usize = 96;
 pub struct Press {
     zstd: zstd::bulk::Compressor<'static>,
     out: Vec<u8>,
-    /// Where the pages of a chunk gather. The largest chunk of a file has millions
-    /// of bytes; growing there step by step would touch twice as many.
-    chunk: Vec<u8>,
     rooms: Vec<Vec<u8>>,
     numbers: Vec<Vec<u32>>,
 }
-
-/// Bytes of a chunk whose room is kept; a usual one of a full file takes a third.
-const CHUNK_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of a room above which it is not kept: that of one giant value.
 const ROOM_BYTES_MAX: usize = 8 * PAGE_BYTES;
@@ -51,7 +45,6 @@ impl Press {
         Ok(Press {
             zstd,
             out: Vec::new(),
-            chunk: Vec::new(),
             rooms: Vec::new(),
             numbers: Vec::new(),
         })
@@ -159,16 +152,16 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Writes the chunk as the row group's next column.
+    /// Writes the chunk at the end of the file; returns what the footer says of it.
     ///
     /// # Errors
     /// When it does not fit the schema, which would be a defect.
     pub fn append(
         self,
         column: ColumnDescPtr,
-        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+        file: &mut TrackedWrite<&mut Vec<u8>>,
         press: &mut Press,
-    ) -> Result<()> {
+    ) -> Result<(ColumnChunkMetaData, OffsetIndexMetaData)> {
         let bodies = self.dictionary.iter().map(|page| &page.body);
         let raw: usize = bodies
             .chain(self.pages.iter().map(|page| &page.body))
@@ -182,11 +175,10 @@ impl Chunk {
             Compression::UNCOMPRESSED => Ok(body),
             _ => body.into_pressed(press),
         };
-        let mut sink = TrackedWrite::new(std::mem::take(&mut press.chunk));
-        let mut writer = SerializedPageWriter::new(&mut sink);
+        let mut writer = SerializedPageWriter::new(file);
         let mut sizes = Sizes::default();
         let mut offsets = OffsetIndexBuilder::new();
-        let (mut values, mut rows) = (0, 0);
+        let mut values = 0;
         if let Some(page) = self.dictionary {
             let Body { bytes, raw_len, .. } = body(page.body, press)?;
             let page = Page::DictionaryPage {
@@ -211,14 +203,12 @@ impl Chunk {
             let spec = writer.write_page(CompressedPage::new(data, raw_len))?;
             sizes.note(&spec, page.encoding);
             values += page.values;
-            rows += page.rows as u64;
             offsets.append_offset_and_size(
                 i64::try_from(spec.offset).unwrap_or(i64::MAX),
                 i32::try_from(spec.compressed_size).unwrap_or(i32::MAX),
             );
             offsets.append_row_count(i64::try_from(page.rows).unwrap_or(i64::MAX));
         }
-        writer.close()?;
         let mut metadata = ColumnChunkMetaData::builder(column)
             .set_compression(compression)
             .set_encodings(sizes.encodings())
@@ -231,23 +221,7 @@ impl Chunk {
         if let Some(statistics) = self.statistics {
             metadata = metadata.set_statistics(statistics);
         }
-        let bytes = Bytes::from(sink.into_inner()?);
-        let closed = ColumnCloseResult {
-            bytes_written: bytes.len() as u64,
-            rows_written: rows,
-            metadata: metadata.build()?,
-            bloom_filter: None,
-            column_index: None,
-            offset_index: Some(offsets.build()),
-        };
-        group.append_column(&bytes, closed)?;
-        // All of it again, since nobody else holds it: no copy.
-        let mut chunk = Vec::from(bytes);
-        if chunk.capacity() <= CHUNK_BYTES_MAX {
-            chunk.clear();
-            press.chunk = chunk;
-        }
-        Ok(())
+        Ok((metadata.build()?, offsets.build()))
     }
 }
 

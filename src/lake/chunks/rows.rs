@@ -1,16 +1,16 @@
 //! Columns whose values are the rows' own: they are encoded as they come and
 //! compressed page by page, so that little is held.
 //!
-//! A column gets a dictionary only if its first values and its first page show that
-//! they repeat, and only as long as that stays small. Texts without one stand apart
-//! from their lengths.
+//! Texts get a dictionary only if the first values and the first page show that they
+//! repeat, and only as long as that stays small; without one they stand apart from
+//! their lengths. Numbers are written as differences.
 
+use super::delta::{self, Wrap};
 use super::dictionary::Dictionary;
 use super::hybrid::{encode, run, width_of};
-use super::lengths;
 use super::pages::{Body, Chunk, DataPage, DictionaryPage, PAGE_BYTES, PAGE_ROWS, Press};
 use super::parts::levels;
-use super::values::{Physical, single};
+use super::values::Physical;
 use crate::lake::columns::{Column, Values};
 use parquet::basic::Encoding;
 use parquet::errors::Result;
@@ -28,8 +28,9 @@ const TRIAL_VALUES: usize = 2048;
 pub struct RowColumn<'c, R> {
     column: &'c Column<R>,
     physical: Physical,
-    /// The values of the page at hand: bytes and, of texts, their lengths; or
-    /// numbers of the dictionary.
+    /// The values of the page at hand: numbers; or texts, one after another, and their
+    /// lengths; or texts by their numbers in the dictionary.
+    whole: Vec<i64>,
     plain: Vec<u8>,
     numbers: Vec<u32>,
     dictionary: Option<Dictionary>,
@@ -56,7 +57,11 @@ enum Trial {
 #[derive(Default)]
 struct Defined {
     stretches: Vec<(u32, usize)>,
-    rows: usize,
+    /// The stretch at hand, that of the row before.
+    level: u32,
+    count: usize,
+    /// Rows of the stretches before it.
+    before: usize,
     levels: Vec<u32>,
 }
 
@@ -70,14 +75,27 @@ struct LeastAndGreatest {
 impl Defined {
     fn push(&mut self, defined: bool) {
         let level = u32::from(defined);
-        self.rows += 1;
-        match self.stretches.last_mut() {
-            Some((last, count)) if *last == level => *count += 1,
-            _ => self.stretches.push((level, 1)),
+        if level != self.level {
+            self.end_stretch();
+            self.level = level;
+        }
+        self.count += 1;
+    }
+
+    fn end_stretch(&mut self) {
+        if self.count > 0 {
+            self.stretches.push((self.level, self.count));
+            self.before += self.count;
+            self.count = 0;
         }
     }
 
+    fn rows(&self) -> usize {
+        self.before + self.count
+    }
+
     fn write(&mut self, out: &mut Vec<u8>) {
+        self.end_stretch();
         if let [(level, count)] = *self.stretches {
             run(level, count, 1, out);
         } else {
@@ -88,7 +106,7 @@ impl Defined {
             encode(&self.levels, 1, out);
         }
         self.stretches.clear();
-        self.rows = 0;
+        self.before = 0;
     }
 }
 
@@ -126,9 +144,11 @@ impl<'c, R> RowColumn<'c, R> {
         }
         let physical = Physical::of(&column.values);
         let ranged = ranged && physical == Physical::Int64;
+        let repeats = repeats && physical == Physical::Text;
         Some(RowColumn {
             column,
             physical,
+            whole: Vec::new(),
             plain: press.room(),
             numbers: press.numbers(),
             dictionary: repeats.then(|| Dictionary::new(physical)),
@@ -144,29 +164,29 @@ impl<'c, R> RowColumn<'c, R> {
     }
 
     pub fn append(&mut self, rows: &[R], press: &mut Press) -> Result<()> {
-        let column = self.column;
-        for row in rows {
-            // The common case without the detour over any type.
-            match &column.values {
-                Values::Text(of) => self.push(of(row).map(str::as_bytes)),
-                values => single(values, row, |value| self.push(value)),
-            }
-        }
-        if let Some(noted) = &mut self.least_and_greatest {
-            for row in rows {
-                noted.note(match &column.values {
-                    Values::Time(of) => of(row).map(|at| at.0),
-                    Values::Int64(of) => of(row),
-                    _ => None,
-                });
-            }
+        match &self.column.values {
+            Values::Text(of) => rows
+                .iter()
+                .for_each(|row| self.push(of(row).map(str::as_bytes))),
+            Values::MadeText(of) => rows
+                .iter()
+                .for_each(|row| self.push(of(row).as_deref().map(str::as_bytes))),
+            Values::Int32(of) | Values::Date(of) => rows
+                .iter()
+                .for_each(|row| self.push_whole(of(row).map(i64::from))),
+            Values::Int64(of) => rows.iter().for_each(|row| self.push_whole(of(row))),
+            Values::Time(of) => rows
+                .iter()
+                .for_each(|row| self.push_whole(of(row).map(|at| at.0))),
+            // There is no such column: see `new`.
+            Values::Texts(_) | Values::Structs(..) | Values::Bool(_) => {}
         }
         if self.numbering && self.trial == Trial::Begun && self.numbers.len() >= TRIAL_VALUES {
             self.trial = Trial::Passed;
             self.drop_dictionary_if_above(95);
         }
         let dictionary_bytes = self.dictionary.as_ref().map_or(0, |d| d.plain().len());
-        let full = self.defined.rows >= PAGE_ROWS
+        let full = self.defined.rows() >= PAGE_ROWS
             || self.plain.len() >= PAGE_BYTES
             || (self.numbering && dictionary_bytes >= DICTIONARY_BYTES_MAX);
         if full {
@@ -186,16 +206,22 @@ impl<'c, R> RowColumn<'c, R> {
     }
 
     fn push_plain(&mut self, value: &[u8]) {
-        if self.physical == Physical::Text {
-            // A text is part of a log object, which is capped far below 2 GiB.
-            self.numbers
-                .push(u32::try_from(value.len()).unwrap_or(u32::MAX));
-        }
+        // A text is part of a log object, which is capped far below 2 GiB.
+        self.whole
+            .push(i64::try_from(value.len()).unwrap_or(i64::MAX));
         self.plain.extend_from_slice(value);
     }
 
+    fn push_whole(&mut self, value: Option<i64>) {
+        self.defined.push(value.is_some());
+        self.whole.extend(value);
+        if let Some(noted) = &mut self.least_and_greatest {
+            noted.note(value);
+        }
+    }
+
     fn end_page(&mut self, press: &mut Press) -> Result<()> {
-        let rows = self.defined.rows;
+        let rows = self.defined.rows();
         if rows == 0 {
             return Ok(());
         }
@@ -205,10 +231,10 @@ impl<'c, R> RowColumn<'c, R> {
         }
         let dictionary = self.dictionary.as_ref().filter(|_| self.numbering);
         let dictionary = dictionary.filter(|dictionary| !dictionary.is_empty());
-        let encoding = match dictionary {
-            Some(_) => Encoding::RLE_DICTIONARY,
-            None if self.physical == Physical::Text => Encoding::DELTA_LENGTH_BYTE_ARRAY,
-            None => Encoding::PLAIN,
+        let encoding = match (dictionary, self.physical) {
+            (Some(_), _) => Encoding::RLE_DICTIONARY,
+            (None, Physical::Text) => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            (None, _) => Encoding::DELTA_BINARY_PACKED,
         };
         let mut raw = press.room();
         levels(&mut raw, |out| self.defined.write(out));
@@ -218,9 +244,11 @@ impl<'c, R> RowColumn<'c, R> {
             raw.push(width);
             encode(&self.numbers, width_of(greatest), &mut raw);
         } else {
-            if self.physical == Physical::Text {
-                lengths::encode(&self.numbers, &mut raw);
-            }
+            let wrap = match self.physical {
+                Physical::Int64 => Wrap::At64,
+                _ => Wrap::At32,
+            };
+            delta::encode(&self.whole, wrap, &mut raw);
             raw.extend_from_slice(&self.plain);
         }
         self.pages.push(DataPage {
@@ -230,6 +258,7 @@ impl<'c, R> RowColumn<'c, R> {
             encoding,
         });
         press.give_back(raw);
+        self.whole.clear();
         self.plain.clear();
         self.numbers.clear();
         Ok(())

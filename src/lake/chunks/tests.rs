@@ -458,6 +458,32 @@ proptest! {
     }
 
     #[test]
+    fn whole_numbers_read_back(
+        numbers in prop_oneof![
+            prop::collection::vec(any::<i64>(), 1..300),
+            prop::collection::vec(prop_oneof![
+                Just(i64::MIN), Just(i64::MAX), Just(0), -5_i64..5, -9_000_000_000..9_000_000_000_i64,
+            ], 1..700),
+        ],
+    ) {
+        #[derive(Clone)]
+        struct Whole(i64);
+        let columns = [
+            column::<Whole>("int64", Values::Int64(|r| (r.0 != 3).then_some(r.0))),
+            column("int32", Values::Int32(|r| i32::try_from(r.0 >> 32).ok())),
+            column("time", Values::Time(|r| Some(UtcMicros(r.0)))),
+        ];
+        let decisions: Vec<u32> = (0..).take(numbers.len()).collect();
+        let given = Given {
+            rows: numbers.iter().copied().map(Whole).collect(),
+            sources: decisions.clone(),
+            parts: odd_parts(u32::try_from(numbers.len()).unwrap()),
+            decisions,
+        };
+        check(&columns, &given, &[], &["time"]);
+    }
+
+    #[test]
     fn packed_numbers_read_back(
         stretches in prop::collection::vec((any::<u32>(), 1_usize..40), 0..60),
         bits in 0_u32..32,
