@@ -18,7 +18,7 @@ use crate::trail::access_log::Addendum;
 use crate::trail::event_id::content_id;
 
 /// Version of the attribution algorithm that a row carries.
-pub const ATTRIBUTION_VERSION: i32 = 2;
+pub const ATTRIBUTION_VERSION: i32 = 3;
 
 /// What is common to the rows of one source object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -278,7 +278,7 @@ fn an_auditor_reads_who_it_was_on_which_evidence_and_what_forbids_it() {
               etag          1f-2a
               sha256        unknown: the object has no row in log_objects
               ingested      2026-11-20T08:10:00Z
-              attributed    2026-11-20T08:10:00Z, algorithm version 2
+              attributed    2026-11-20T08:10:00Z, algorithm version 3
         "#]],
     );
 }
