@@ -46,6 +46,7 @@ pub(super) fn play(stage: &mut Stage<'_>) {
             if hour % 4 == 1 {
                 log_delivery(stage, workspace, from + 10 * MINUTE, random);
                 airflow(stage, workspace, span.clone(), random);
+                outposts(stage, workspace, span.clone(), random);
             }
             if (8..18).contains(&(hour % 24)) {
                 if hour % 3 == 0 {
@@ -277,6 +278,41 @@ fn airflow(stage: &mut Stage<'_>, workspace: &Workspace, span: Range<i64>, rando
             bucket: &workspace.buckets.raw,
             prefix: "airflow/staging",
             mix: Mix::Etl,
+            source_ip,
+            user_agent: agent::BOTO,
+        },
+    );
+}
+
+/// An application beside an Outpost reads what is stored on it.
+fn outposts(stage: &mut Stage<'_>, workspace: &Workspace, span: Range<i64>, random: &mut Random) {
+    let source_ip = format!("10.9.{}.{}", workspace.place, 4 + random.below(40));
+    let session = issue(
+        stage,
+        workspace,
+        Caller::WebIdentity,
+        RoleSession {
+            role: workspace.roles.backend.clone(),
+            name: format!("outpost-{}", random.below(900_000)),
+            key: random.aws_id("ASIA", 16),
+            issued: span.start,
+            expires: span.start + HOUR,
+            in_scope_of: None,
+            is_delivered: false,
+        },
+        &source_ip,
+    );
+    act(
+        stage,
+        Plan {
+            workspace,
+            scenario: Scenario::OutpostsApplication,
+            signer: Signer::Session(session),
+            span: span.start + 2..span.end,
+            share: 20,
+            bucket: &workspace.buckets.raw,
+            prefix: "plant/readings",
+            mix: Mix::Gets,
             source_ip,
             user_agent: agent::BOTO,
         },

@@ -52,6 +52,10 @@ pub(super) fn request_of(
             70..84 => head(location, random),
             _ => list(location, random),
         },
+        Mix::Gets => Request {
+            sse: "",
+            ..get(location, random)
+        },
         Mix::Presigned => presigned(location, at, random),
         // No lists: their prefix may be all that names the workspace.
         Mix::RootBucket => match random.below(10) {
