@@ -74,11 +74,16 @@ impl<'a> S3Request<'a> {
                 // A list names what it asked for by `ARNPrefix`: no key.
                 let key = key.filter(|_| !item.arn.is_empty());
                 self.object_key = self.object_key.or(key);
-            } else if item.kind.ends_with("::Bucket") && !item.account_id.is_empty() {
+            } else if is_bucket(item.kind) && !item.account_id.is_empty() {
                 self.bucket_account_id = self.bucket_account_id.or(Some(item.account_id));
             }
         }
     }
+}
+
+/// A general purpose bucket, one on an Outpost, or a directory bucket.
+fn is_bucket(kind: &str) -> bool {
+    kind.ends_with("::Bucket") || kind.ends_with("::DirectoryBucket")
 }
 
 impl<'a> Resource<'a> {
@@ -109,7 +114,8 @@ fn sse_name(text: &str) -> &str {
 }
 
 /// Bucket and key of an S3 ARN. Keys may hold `:` and `/`, so the ARN is cut
-/// after its fifth colon only. An access point stands for its bucket.
+/// after its fifth colon only. An access point stands for its bucket; a directory
+/// bucket has `bucket/` before its name.
 fn place_of_arn(arn: &str) -> Option<(&str, Option<&str>)> {
     let filled = |text: &'_ str| !text.is_empty();
     // The form of nearly every record, cut without a search.
@@ -136,6 +142,8 @@ fn place_of_arn(arn: &str) -> Option<(&str, Option<&str>)> {
     }
     let resource = if outpost {
         resource.split_once("/bucket/")?.1
+    } else if service == "s3express" {
+        resource.strip_prefix("bucket/").unwrap_or(resource)
     } else {
         resource
     };

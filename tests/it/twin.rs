@@ -391,7 +391,9 @@ fn object_place(record: &Value) -> Option<(String, String)> {
 fn bucket_account(record: &Value, bucket: Option<&str>) -> Option<String> {
     let items = resources(record);
     let named = items.iter().filter(|item| {
-        let is_bucket = field(item, "type").is_some_and(|kind| kind.ends_with("::Bucket"));
+        let is_bucket = field(item, "type").is_some_and(|kind| {
+            kind.ends_with("::Bucket") || kind == "AWS::S3Express::DirectoryBucket"
+        });
         let named = field(item, "ARN").and_then(|arn| place(&arn));
         is_bucket && named.is_some_and(|(name, _)| Some(name.as_str()) == bucket)
     });
@@ -417,7 +419,7 @@ fn field(item: &Value, name: &str) -> Option<String> {
 
 /// Bucket and key of `arn:<partition>:s3:::<bucket>[/<key>]`; a key may hold
 /// colons. An access point stands for its bucket, by its ARN; a bucket on an
-/// Outpost has a path before its name.
+/// Outpost has a path before its name, a directory bucket `bucket/`.
 fn place(arn: &str) -> Option<(String, String)> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let &["arn", _, service, _, _, resource] = parts.as_slice() else {
@@ -432,6 +434,7 @@ fn place(arn: &str) -> Option<(String, String)> {
     }
     let resource = match resource.strip_prefix("outpost/") {
         Some(below) => below.split_once("/bucket/")?.1,
+        None if service == "s3express" => resource.strip_prefix("bucket/").unwrap_or(resource),
         None => resource,
     };
     let (bucket, key) = resource.split_once('/').unwrap_or((resource, ""));
@@ -798,6 +801,10 @@ fn resource_list() -> impl Strategy<Value = Value> {
             "ARN": "arn:aws:s3:us-west-2:111122223333:accesspoint/ap/object/k"}),
         json!({"accountId": "111122223333", "type": "AWS::S3Outposts::Object",
             "ARN": "arn:aws:s3-outposts:us-west-2:111122223333:outpost/op-1/bucket/k"}),
+        json!({"type": "AWS::S3Express::Object",
+            "ARN": "arn:aws:s3express:us-west-2:111122223333:bucket/lake/k"}),
+        json!({"accountId": "111122223333", "type": "AWS::S3Express::DirectoryBucket",
+            "ARN": "arn:aws:s3express:us-west-2:111122223333:bucket/lake"}),
         Value::Null,
     ]);
     let item = prop_oneof![2 => object, 3 => other];
