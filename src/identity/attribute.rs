@@ -35,7 +35,7 @@ pub fn attribute(access: &AccessEvent<'_>, index: &IdentityIndex) -> Attribution
 }
 
 /// Names who made an access, and over which event times this very answer holds
-/// for the same principal, client, target and `presigned`, and for accesses of the
+/// for the same principal, client, target, `presigned` and `signed_at`, and for accesses of the
 /// same [`IdentityIndex::place_of`] if it has a place, so that it may be reused.
 ///
 /// INVARIANT (the span is true): every lookup that depends on the time narrows

@@ -139,6 +139,7 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
             Text(|r| r.access.client.auth_method.as_deref()),
         ),
         shared(Request, "presigned", Bool(|r| Some(r.access.presigned))),
+        shared(Row, "signed_at", Time(|r| r.access.signed_at)),
         shared(Row, "request_id", Text(|r| r.access.request_id)),
         shared(Row, "shared_event_id", Text(|r| r.access.shared_event_id)),
         shared(

@@ -467,8 +467,8 @@ fn sharing(
         at: at + 2,
         table: table.clone(),
     });
-    // The URLs are signed within moments, and live a quarter of an hour.
-    let span = at + 4..at + 10 * MINUTE;
+    // The URLs are signed within moments, and live an hour.
+    let span = at + 4..at + 50 * MINUTE;
     stage.act(Activity {
         truth: Truth {
             workspace_id: Some(workspace.id.clone()),
@@ -477,7 +477,7 @@ fn sharing(
         signer: Signer::Session(session),
         place: workspace.place,
         twin: None,
-        weight: weight(&span) / 4,
+        weight: weight(&span) / 20,
         span,
         fixed: None,
         location: table.location.clone(),

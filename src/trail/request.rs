@@ -4,6 +4,7 @@
 //! 100 KB) is filled in from `resources`.
 
 use super::fields::{Count, Fields, Resource, Text};
+use crate::model::UtcMicros;
 
 /// The request of one S3 event.
 #[derive(Clone, Copy, Default)]
@@ -18,6 +19,8 @@ pub struct S3Request<'a> {
     pub sse: Option<&'a str>,
     pub kms_key_arn: Option<&'a str>,
     pub presigned: bool,
+    /// When the URL was signed.
+    pub signed_at: Option<UtcMicros>,
     pub bucket_account_id: Option<&'a str>,
 }
 
@@ -43,8 +46,12 @@ impl<'a> S3Request<'a> {
             sse,
             kms_key_arn: f.get(Text::ResponseKmsKey).or(f.get(Text::RequestKmsKey)),
             presigned: f.get(Text::AuthMethod) == Some("QueryString"),
+            signed_at: None,
             bucket_account_id: None,
         };
+        if request.presigned {
+            request.signed_at = f.get(Text::RequestSignedAt).and_then(UtcMicros::parse_iso);
+        }
         request.fill_in(f.resources());
         request
     }

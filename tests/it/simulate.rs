@@ -312,6 +312,28 @@ fn records_hold_nothing_that_trails_never_hold() {
     }
 }
 
+#[test]
+fn a_shared_url_is_its_querys_however_late_it_is_read_also_once_it_is_settled() {
+    let world = simulated(&["--events", "12000", "--days", "1", "--seed", "5"]);
+    world.scan_with(&[
+        "--policy",
+        "sim/policy",
+        "--databricks",
+        "sim/databricks",
+        "sim/trail",
+    ]);
+    let unmatched = "SELECT count(*) AS n FROM s3_access WHERE presigned \
+                     AND NOT array_has(attribution_methods, 'P5_share_query')";
+    let late = "SELECT count(*) AS n FROM s3_access WHERE presigned AND settled = {} \
+                AND event_time > signed_at + INTERVAL '10 minutes'";
+    assert!(world.number(&late.replace("{}", "false")) > 5);
+    assert_eq!(world.number(unmatched), 0);
+    let arguments = ["--policy", "sim/policy", "--as-of", super::settle::FAR];
+    super::settle::settle(&world, "lake", &arguments);
+    assert!(world.number(&late.replace("{}", "true")) > 5);
+    assert_eq!(world.number(unmatched), 0);
+}
+
 /// The types of a record's resources.
 fn kinds(record: &Value) -> Vec<&str> {
     let resources = record["resources"].as_array();

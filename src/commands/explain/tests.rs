@@ -155,6 +155,7 @@ fn with_access<R>(then: impl FnOnce(&AccessEvent<'_>) -> R) -> R {
         sse: Some("SSE_KMS"),
         kms_key_arn: None,
         presigned: false,
+        signed_at: None,
         request_id: Some("R1"),
         shared_event_id: None,
         content_id: None,

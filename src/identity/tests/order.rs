@@ -374,6 +374,8 @@ fn asked() -> impl Strategy<Value = (Asked, bool)> {
             asked.target.bucket = some("lake");
             asked.client.source_ip = ip.map(str::to_owned);
             asked.presigned = presigned;
+            // Of a URL that is used for as long as it lives.
+            asked.signed_at = (presigned && writes).then(|| at(0));
             (asked, writes)
         })
 }

@@ -840,6 +840,40 @@ fn a_presigned_read_rests_on_the_query_of_its_share() {
 }
 
 #[test]
+fn a_url_is_its_querys_by_the_time_of_its_signature_whenever_it_is_used() {
+    let query = |id: &str, when: i64| ShareQuery {
+        source_id: format!("audit:{id}"),
+        at: at(when),
+        path: some("s3://lake/sales"),
+        ..ShareQuery::default()
+    };
+    let facts = DatabricksFacts {
+        share_queries: vec![query("first", 0), query("next", 3000)],
+        ..with(vec![])
+    };
+    let index = index(facts);
+    let used = |when: i64, signed_at: Option<i64>| {
+        let asked = Asked {
+            presigned: true,
+            signed_at: signed_at.map(at),
+            ..uc().at(when)
+        };
+        let answer = asked.answer(&index);
+        let queries = answer.evidence.into_iter();
+        queries
+            .filter(|id| id.starts_with("audit:"))
+            .collect::<Vec<_>>()
+    };
+    // Signed at once, read at the end of its hour, beside another query.
+    assert_eq!(used(3000, Some(2)), ["audit:first"]);
+    assert_eq!(used(3000, None), ["audit:next"]);
+    assert_eq!(used(1500, Some(299)), ["audit:first"]);
+    // Signed when no query was answered, read right after one.
+    assert_eq!(used(3005, Some(1500)), Vec::<String>::new());
+    assert_eq!(used(1500, None), Vec::<String>::new());
+}
+
+#[test]
 fn a_role_is_a_storage_credential_at_the_times_that_the_inventory_shows() {
     let credential = |role: &str, seen: i64| StorageCredential {
         id: "cred".to_owned(),
