@@ -141,7 +141,11 @@ async fn explain(
     let evidence = evidence::of(&row, &facts, databricks);
     let considered = considered::of(&row, databricks);
     let at_work = considered::at_work(&row, databricks);
-    let index = index.with(facts.sessions, facts.instances);
+    let mut index = index.with(facts.sessions, facts.instances);
+    if row.truth("settled") {
+        // It waits for nothing, whatever may have been read of later times since.
+        index = index.with_settled_until(access.event_time);
+    }
     let again = again::decide(&row, &access, &index, policy)?;
     let dataset = policy.dataset_of(
         access.target.bucket.as_deref(),

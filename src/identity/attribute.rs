@@ -9,7 +9,7 @@ use super::levels::{Levels, write};
 use super::link::Link;
 use super::network::{is_off_node, is_public};
 use super::place::Place;
-use super::reason::reason;
+use super::reason::{reason, unless_settled};
 use super::root_bucket::workspace_of_key;
 use super::shares::share_grounds;
 use super::tags::Vendor;
@@ -35,7 +35,7 @@ pub fn attribute(access: &AccessEvent<'_>, index: &IdentityIndex) -> Attribution
 }
 
 /// Names who made an access, and over which event times this very answer holds
-/// for the same principal, client, target and `presigned`, and for accesses of the
+/// for the same principal, client, target, `presigned` and `signed_at`, and for accesses of the
 /// same [`IdentityIndex::place_of`] if it has a place, so that it may be reused.
 ///
 /// INVARIANT (the span is true): every lookup that depends on the time narrows
@@ -95,7 +95,7 @@ pub fn attribute_within(access: &AccessEvent<'_>, index: &IdentityIndex) -> Answ
     if answer.principal_confidence == Confidence::None {
         let (told, holds) = reason(access, &class, &link, vendor, index.sts_until());
         ask.span = ask.span.intersect(holds);
-        answer.unattributed_reason = Some(match (told, found) {
+        let told = match (told, found) {
             // What the steps found is more than that they were not taken.
             // Whether a missing STS event may still come, only the reason knows.
             (UnattributedReason::Late | UnattributedReason::NoSts, Some(found))
@@ -104,7 +104,10 @@ pub fn attribute_within(access: &AccessEvent<'_>, index: &IdentityIndex) -> Answ
                 found
             }
             (told, _) => told,
-        });
+        };
+        let (told, holds) = unless_settled(told, ask.at, index.settled_until());
+        ask.span = ask.span.intersect(holds);
+        answer.unattributed_reason = Some(told);
     }
     Answer {
         attribution: answer,

@@ -26,6 +26,8 @@ pub struct IdentityIndex {
     instances: Instances,
     /// Event time up to which every STS event is believed to be known.
     sts_until: UtcMicros,
+    /// Event time up to which nothing is waited for any more.
+    settled_until: UtcMicros,
     databricks: Databricks,
 }
 
@@ -39,6 +41,7 @@ impl IdentityIndex {
             instances: Instances::default(),
             databricks: Databricks::default(),
             sts_until: UtcMicros::MAX,
+            settled_until: UtcMicros::MIN,
         }
     }
 
@@ -48,6 +51,17 @@ impl IdentityIndex {
     pub fn with_sts_until(self, until: UtcMicros) -> IdentityIndex {
         IdentityIndex {
             sts_until: until,
+            ..self
+        }
+    }
+
+    /// Returns the index with the horizon of a settle: of accesses up to `until`
+    /// everything is known that will be, so that none of them is late. What only a
+    /// source that was never read would tell is out of reach for them.
+    #[must_use]
+    pub fn with_settled_until(self, until: UtcMicros) -> IdentityIndex {
+        IdentityIndex {
+            settled_until: until,
             ..self
         }
     }
@@ -126,6 +140,7 @@ impl IdentityIndex {
             sessions: self.sessions.without_older_than(before),
             instances: self.instances.without_older_than(before),
             sts_until: self.sts_until,
+            settled_until: self.settled_until,
             databricks: self.databricks,
         }
     }
@@ -158,6 +173,10 @@ impl IdentityIndex {
 
     pub(super) fn sts_until(&self) -> UtcMicros {
         self.sts_until
+    }
+
+    pub(super) fn settled_until(&self) -> UtcMicros {
+        self.settled_until
     }
 
     pub(super) fn issued_sessions(&self) -> &Sessions {

@@ -4,6 +4,7 @@
 //! was read from) is shared by all that have it; what is its own (event id, key) is
 //! kept once.
 
+use super::aws::filled;
 use crate::model::{Principal, StsSession, UtcMicros};
 use hashbrown::HashSet;
 use std::cmp::Ordering;
@@ -34,7 +35,13 @@ pub(super) struct SessionPolicy {
     pub actions: Vec<String>,
 }
 
-/// What decides nothing but which of two records of one event is kept.
+impl SessionPolicy {
+    pub fn is_empty(&self) -> bool {
+        self.prefixes.is_empty() && self.actions.is_empty()
+    }
+}
+
+/// What tells where a record is from, and which of two of one event is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Rest {
     event_name: String,
@@ -137,6 +144,23 @@ impl Kept {
             moved.source_uri.clone_from(&other.rest.source_uri);
             moved == other.session()
         }
+    }
+
+    /// The account whose trail holds the record.
+    pub fn recipient(&self) -> Option<&str> {
+        filled(self.rest.aws_account_id.as_deref())
+    }
+
+    /// Whether the record shows its request parameters, which CloudTrail leaves out
+    /// where they are large. What Unity Catalog calls with always has an external id,
+    /// for the role's trust policy demands it.
+    pub fn shows_request(&self) -> bool {
+        filled(self.external_id.as_deref()).is_some()
+    }
+
+    /// Whether it is the role owner's record of another account's call.
+    pub fn is_of_foreign_call(&self) -> bool {
+        self.caller.identity_type.as_deref() == Some("AWSAccount")
     }
 
     pub fn source_uri(&self) -> &str {

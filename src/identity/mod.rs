@@ -28,7 +28,7 @@
 //! | `aws_service`, `static_key` | `not_databricks` |
 //! | `instance_profile`, `assumed_by_instance`, no cluster known | `not_databricks` if the instance was seen launched without Databricks' tag, or no source knows it; `late` before they have passed; `platform` if a pool held it; `outside_retention` before their first row |
 //! | the same, cluster known | `late` before runs and audit log have passed; `shared_cluster` if nobody ran a command there; `outside_retention` if the run, its rights or their name are told nowhere |
-//! | `unity_catalog` | `no_sts` without its STS event, once that would be known; `late` before the audit log has passed; `service_vend` if only Databricks' services asked for it; `no_vend` if nobody did; `external` if a recipient of a share did; `platform` if its record shows no session policy where records show them; `outside_retention` before the first vend known |
+//! | `unity_catalog` | `no_sts` without its STS event, once that would be known; `late` before the audit log has passed; `service_vend` if only Databricks' services asked for it; `no_vend` if nobody did; `external` if a recipient of a share did; `platform` if its record shows no session policy in an account whose records show them; `outside_retention` before the first vend known |
 //! | `databricks_platform` | `platform` |
 //! | `other_role`, another account or issued to one | `external` |
 //! | `other_role`, issued to a user or service here; root, federated user | `not_databricks` |
@@ -36,6 +36,7 @@
 //! | `other_role`, its STS event or one before it missing or not single | `late` until the watermark of STS events has passed, then `no_sts`; `fields_omitted` where the record has nothing to join by |
 //! | `anonymous` | `external` |
 //! | `unknown` | `fields_omitted` without identity type, else `not_databricks` |
+//! | any, once it is settled | `outside_retention` for `late`: what would tell was never read |
 
 mod activity;
 mod ask;

@@ -39,6 +39,35 @@ pub(super) fn reason(
     (reason, span)
 }
 
+/// What stands for `late` in an access that is settled, and over which event times
+/// it does.
+///
+/// INVARIANT (settled is not late): a row is settled once every source that was read
+/// has passed it. What is still missing then is told by sources that were never
+/// read, and no time brings it.
+pub(super) fn unless_settled(
+    reason: UnattributedReason,
+    at: UtcMicros,
+    settled_until: UtcMicros,
+) -> (UnattributedReason, TimeSpan) {
+    if reason != UnattributedReason::Late {
+        return (reason, TimeSpan::ALWAYS);
+    }
+    if at <= settled_until {
+        let span = TimeSpan {
+            until: settled_until,
+            ..TimeSpan::ALWAYS
+        };
+        return (UnattributedReason::OutsideRetention, span);
+    }
+    let from = UtcMicros(settled_until.0.saturating_add(1));
+    let span = TimeSpan {
+        from,
+        ..TimeSpan::ALWAYS
+    };
+    (UnattributedReason::Late, span)
+}
+
 /// The reason where all STS events are known.
 fn settled_reason(
     access: &AccessEvent<'_>,

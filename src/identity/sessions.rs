@@ -13,6 +13,7 @@ use super::names::{Name, Names};
 use super::postings::Postings;
 use crate::model::time::MICROS_PER_SECOND;
 use crate::model::{Principal, StsSession, TimeSpan, UtcMicros};
+use hashbrown::HashSet;
 use std::collections::BTreeSet;
 use std::hash::Hash;
 
@@ -36,8 +37,9 @@ pub(super) struct Sessions {
     roles: Names,
     /// Sessions of each role in the order of their issue.
     by_role: BTreeSet<(Name, UtcMicros, u32)>,
-    /// Whether any record of another account's call shows a session policy.
-    shows_policies: bool,
+    /// Accounts in whose trails a record of another account's call shows a session
+    /// policy.
+    show_policies: HashSet<String>,
 }
 
 impl Sessions {
@@ -53,9 +55,14 @@ impl Sessions {
         if session.error_code.is_some() {
             return;
         }
-        self.shows_policies |= !session.policy_prefixes.is_empty()
-            && session.caller.identity_type.as_deref() == Some("AWSAccount");
         let session = self.pool.keep(session);
+        if let Some(account) = session.recipient()
+            && session.is_of_foreign_call()
+            && !session.policy.prefixes.is_empty()
+            && !self.show_policies.contains(account)
+        {
+            self.show_policies.insert(account.to_owned());
+        }
         let found = self.calls_of(&session);
         let place = match found.split_first() {
             None => {
@@ -80,10 +87,17 @@ impl Sessions {
         }
     }
 
-    /// Whether the role owner's records of another account's calls show the session
-    /// policy, as far as any has been seen: then one without policy had none.
-    pub fn shows_policies(&self) -> bool {
-        self.shows_policies
+    /// Whether the call had no session policy: a record of it shows the request
+    /// without one, in an account whose records show them. Where an account's records
+    /// show none at all, that one of them lacks it says nothing.
+    pub fn is_unconfined(&self, call: &Call) -> bool {
+        let tells = |copy: &Kept| {
+            copy.shows_request()
+                && copy
+                    .recipient()
+                    .is_some_and(|account| self.show_policies.contains(account))
+        };
+        call.copies().all(|copy| copy.policy.is_empty()) && call.copies().any(tells)
     }
 
     /// The sessions of a role issued between two times; one may come twice.
@@ -206,7 +220,10 @@ impl Sessions {
                 }));
             }
         }
-        let mut rest = Sessions::default();
+        let mut rest = Sessions {
+            show_policies: self.show_policies.clone(),
+            ..Sessions::default()
+        };
         for (call, _) in self.calls.iter().zip(&keep).filter(|(_, kept)| **kept) {
             for copy in call.copies() {
                 rest.add(copy.session());

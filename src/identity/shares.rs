@@ -1,13 +1,13 @@
 //! P5: the query of a share that handed out a pre-signed URL. The recipient stands
 //! in the audit event that evidence names; the reader stays unknown.
 //!
-//! The time to match is that of the signature, which is not among the fields of an
-//! access; the time of the request stands in for it, so only URLs used within
-//! minutes find their query.
+//! The time to match is that of the signature: a URL may be used days later. Where the
+//! record does not show it, the time of the request stands in for it, so that only
+//! URLs used within minutes find their query.
 
 use super::ask::{Ask, Grounds};
 use super::place::{holds, upwards};
-use crate::model::Method;
+use crate::model::{Method, TimeSpan};
 
 /// Around the query, in seconds.
 const QUERY_SECS: i64 = 5 * 60;
@@ -16,11 +16,16 @@ const QUERY_SECS: i64 = 5 * 60;
 pub(super) fn share_grounds(ask: &mut Ask<'_>) -> Grounds {
     let databricks = ask.databricks();
     let names = &databricks.names;
+    let mut span = TimeSpan::ALWAYS;
+    let at = ask.access.signed_at.unwrap_or(ask.at);
     let queries: Vec<_> = databricks
         .activity
-        .shares_at(ask.at, QUERY_SECS, &mut ask.span)
+        .shares_at(at, QUERY_SECS, &mut span)
         .copied()
         .collect();
+    if ask.access.signed_at.is_none() {
+        ask.span = ask.span.intersect(span);
+    }
     let mut grounds = Grounds::default();
     if queries.is_empty() {
         return grounds;

@@ -25,7 +25,7 @@ pub(super) struct Key<'a> {
     pub may_write: Option<bool>,
     pub has_session: bool,
     pub is_proven: bool,
-    /// Its record would show a session policy, and shows none: Unity Catalog confines
+    /// Its records would show a session policy, and show none: Unity Catalog confines
     /// what it vends, so that the platform itself used this one.
     pub is_unconfined: bool,
     /// Where the object lies, and what was done, where no policy tells.
@@ -72,10 +72,10 @@ pub(super) fn key_of<'a>(ask: &mut Ask<'a>, link: &Link<'a>) -> Option<Key<'a>> 
         may_write,
         has_session: link.confidence != Confidence::None,
         is_proven: link.exact().is_some(),
-        is_unconfined: link.exact().is_some()
-            && prefixes.is_empty()
-            && actions.is_empty()
-            && ask.index.issued_sessions().shows_policies(),
+        is_unconfined: link.exact().is_some_and(|trace| {
+            let sessions = ask.index.issued_sessions();
+            trace.chain.iter().all(|call| sessions.is_unconfined(call))
+        }),
         place,
     })
 }

@@ -18,7 +18,7 @@ use crate::trail::access_log::Addendum;
 use crate::trail::event_id::content_id;
 
 /// Version of the attribution algorithm that a row carries.
-pub const ATTRIBUTION_VERSION: i32 = 2;
+pub const ATTRIBUTION_VERSION: i32 = 3;
 
 /// What is common to the rows of one source object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -139,6 +139,7 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
             Text(|r| r.access.client.auth_method.as_deref()),
         ),
         shared(Request, "presigned", Bool(|r| Some(r.access.presigned))),
+        shared(Row, "signed_at", Time(|r| r.access.signed_at)),
         shared(Row, "request_id", Text(|r| r.access.request_id)),
         shared(Row, "shared_event_id", Text(|r| r.access.shared_event_id)),
         shared(

@@ -297,6 +297,9 @@ pub struct AccessEvent<'a> {
     pub sse: Option<&'a str>,
     pub kms_key_arn: Option<&'a str>,
     pub presigned: bool,
+    /// When the URL was signed (`X-Amz-Date`), which may be days before it was used.
+    /// Only of a pre-signed one.
+    pub signed_at: Option<UtcMicros>,
     pub request_id: Option<&'a str>,
     pub shared_event_id: Option<&'a str>,
     /// First half of the SHA-256 of the record's content, where its eventID is

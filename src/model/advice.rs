@@ -82,10 +82,12 @@ impl UnattributedReason {
                 is_gap: true,
             },
             UnattributedReason::OutsideRetention => Advice {
-                means: "no source reaches back to this event, or none holds the instance, run or \
-                        right in question",
-                mend: "import the system tables before their retention ends; for instances of pools \
-                       enable system.compute.instance_events, their tags name no cluster",
+                means: "no source reaches back to this event, none holds the instance, run or right in \
+                        question, or the one that would was never imported",
+                mend: "import what `bricktrail health` names as never read (Databricks' audit log, \
+                       system tables of the schemas access, compute, lakeflow and query, SCIM) before \
+                       its retention ends, then `settle --again`; for instances of pools enable \
+                       system.compute.instance_events, their tags name no cluster",
                 is_gap: true,
             },
             UnattributedReason::PathUnsupported => Advice {

@@ -10,6 +10,8 @@
 //! Within one log the numbers need not even be looked up: what its accesses have
 //! in common is known by smaller numbers of its own.
 //!
+//! What is signed in a URL is attributed by the time of its signature, and each anew.
+//!
 //! INVARIANT (same answer): a decision is reused only for an access that is
 //! equal in everything `attribute_within` and `Policy::judge` name as inputs, and
 //! a judgement only for one that looks the same to the policy;
@@ -325,11 +327,17 @@ impl BatchDecider<'_> {
                 outcome,
                 dataset: self.dataset(log, place, groups, &numbers),
             };
-            if let Some(decision) = self.known(log, place, key, at) {
+            // Each signature may be that of another query.
+            let is_signed = presigned && log.signed_at(place).is_some();
+            let known = match is_signed {
+                true => None,
+                false => self.known(log, place, key, at),
+            };
+            if let Some(decision) = known {
                 show(place, decision);
             } else if let Some(access) = log.get(place) {
                 let (decision, reach) = self.decide_one(&access, key, &numbers);
-                if let Some(reach) = reach {
+                if let Some(reach) = reach.filter(|_| !is_signed) {
                     self.note(key, decision, reach);
                 }
                 show(place, decision);
@@ -419,6 +427,15 @@ impl BatchDecider<'_> {
     fn attribution(&mut self, access: &AccessEvent<'_>, who: WhoKey) -> (u32, Reach) {
         let at: UtcMicros = access.event_time;
         let index = self.index;
+        if access.signed_at.is_some() {
+            let answer = attribute_within(access, index);
+            let number = number_of_attribution(&mut self.decider.attributions, answer.attribution);
+            let reach = Reach {
+                span: answer.span,
+                place: answer.place,
+            };
+            return (number, reach);
+        }
         let Decider {
             who: by_who,
             attributions,

@@ -105,6 +105,7 @@ pub async fn settle(
         index = index.as_of(at);
     }
     let horizon = Horizon::of(&index, trail_until);
+    let index = index.with_settled_until(horizon.at);
     let tools = Tools::new(job.policy.clone())?;
     let mut settler = Settler {
         horizon,

@@ -103,7 +103,7 @@ pub(super) struct Compute {
 }
 
 /// The jobs of a workspace: what each plays, its period and length in minutes.
-const JOBS: [(Scenario, i64, i64); 13] = [
+const JOBS: [(Scenario, i64, i64); 16] = [
     (Scenario::JobCluster, 120, 40),
     (Scenario::JobCluster, 240, 70),
     (Scenario::JobClusterSessionName, 180, 35),
@@ -117,6 +117,9 @@ const JOBS: [(Scenario, i64, i64); 13] = [
     (Scenario::UcServerlessJob, 180, 30),
     (Scenario::JobSharedId, 360, 30),
     (Scenario::JobAllPurpose, 150, 40),
+    (Scenario::JobOldRecords, 300, 30),
+    (Scenario::JobAccessPoint, 360, 30),
+    (Scenario::JobDirectoryBucket, 360, 30),
 ];
 
 /// Of the id that a job of the first and one of the second workspace share.
@@ -405,6 +408,11 @@ impl Maker<'_> {
                 Some(Profile::Interactive),
             ),
             (
+                Scenario::DedicatedGroupChange,
+                Mode::Dedicated,
+                Some(Profile::Interactive),
+            ),
+            (
                 Scenario::Passthrough,
                 Mode::Passthrough,
                 Some(Profile::Interactive),
@@ -420,6 +428,9 @@ impl Maker<'_> {
                         .get(owner)
                         .map(|user| user.name.clone()),
                     Scenario::DedicatedGroup => Some(group_name(self.workspace).into()),
+                    Scenario::DedicatedGroupChange => {
+                        Some(changed_group_name(self.workspace).into())
+                    }
                     _ => None,
                 };
                 let made = START - 30 * DAY + 97 * self.random.between(0, 9000);
@@ -531,6 +542,11 @@ impl Maker<'_> {
         self.addresses.push((address.clone(), until));
         address
     }
+}
+
+/// The group of which one leaves and another joins on the first day.
+pub(super) fn changed_group_name(workspace: &Workspace) -> String {
+    format!("{}-reviewers", workspace.name)
 }
 
 /// The group that a dedicated cluster belongs to.

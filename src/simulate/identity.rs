@@ -63,6 +63,26 @@ pub(super) fn write_session(session: &RoleSession, out: &mut String) {
     out.push('}');
 }
 
+/// A session with a directory bucket, which stands for another: its own key and
+/// creation, no issuer.
+pub(super) fn write_directory_session(
+    session: &RoleSession,
+    key: &str,
+    opened: i64,
+    out: &mut String,
+) {
+    let role = &session.role;
+    let (account, id, name) = (role.account, &role.id, &session.name);
+    put(
+        out,
+        format_args!(
+            r#"{{"type":"AssumedRole","principalId":"{id}:{name}","arn":"arn:aws:sts::{account}:assumed-role/{}/{name}","accountId":"{account}","accessKeyId":"{key}","sessionContext":{{"attributes":{{"creationDate":"{}"}}}}}}"#,
+            role.name,
+            iso(opened)
+        ),
+    );
+}
+
 /// What another account's trail shows of the caller: no ARN, no key.
 pub(super) fn seen_from_outside(signer: &Signer, out: &mut String) {
     match signer {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! org -> compute -> play (stage, vending, vends, outsiders, attackers)
-//!     -> delivery -> write (records, requests, facts) -> truth, digest
+//!     -> delivery -> write (records, requests, shapes, facts) -> truth, digest
 //!     -> exports, policy
 //! ```
 //!
@@ -38,6 +38,7 @@ mod random;
 mod records;
 mod requests;
 pub mod scenario;
+mod shapes;
 mod stage;
 mod text;
 mod truth;

@@ -46,6 +46,7 @@ pub(super) fn play(stage: &mut Stage<'_>) {
             if hour % 4 == 1 {
                 log_delivery(stage, workspace, from + 10 * MINUTE, random);
                 airflow(stage, workspace, span.clone(), random);
+                outposts(stage, workspace, span.clone(), random);
             }
             if (8..18).contains(&(hour % 24)) {
                 if hour % 3 == 0 {
@@ -283,6 +284,41 @@ fn airflow(stage: &mut Stage<'_>, workspace: &Workspace, span: Range<i64>, rando
     );
 }
 
+/// An application beside an Outpost reads what is stored on it.
+fn outposts(stage: &mut Stage<'_>, workspace: &Workspace, span: Range<i64>, random: &mut Random) {
+    let source_ip = format!("10.9.{}.{}", workspace.place, 4 + random.below(40));
+    let session = issue(
+        stage,
+        workspace,
+        Caller::WebIdentity,
+        RoleSession {
+            role: workspace.roles.backend.clone(),
+            name: format!("outpost-{}", random.below(900_000)),
+            key: random.aws_id("ASIA", 16),
+            issued: span.start,
+            expires: span.start + HOUR,
+            in_scope_of: None,
+            is_delivered: false,
+        },
+        &source_ip,
+    );
+    act(
+        stage,
+        Plan {
+            workspace,
+            scenario: Scenario::OutpostsApplication,
+            signer: Signer::Session(session),
+            span: span.start + 2..span.end,
+            share: 20,
+            bucket: &workspace.buckets.raw,
+            prefix: "plant/readings",
+            mix: Mix::Gets,
+            source_ip,
+            user_agent: agent::BOTO,
+        },
+    );
+}
+
 /// Someone signs in through the identity provider and looks around.
 pub(super) fn sign_in(
     stage: &mut Stage<'_>,
@@ -431,8 +467,8 @@ fn sharing(
         at: at + 2,
         table: table.clone(),
     });
-    // The URLs are signed within moments, and live a quarter of an hour.
-    let span = at + 4..at + 10 * MINUTE;
+    // The URLs are signed within moments, and live an hour.
+    let span = at + 4..at + 50 * MINUTE;
     stage.act(Activity {
         truth: Truth {
             workspace_id: Some(workspace.id.clone()),
@@ -441,7 +477,7 @@ fn sharing(
         signer: Signer::Session(session),
         place: workspace.place,
         twin: None,
-        weight: weight(&span) / 4,
+        weight: weight(&span) / 20,
         span,
         fixed: None,
         location: table.location.clone(),

@@ -100,6 +100,8 @@ pub(super) enum Mix {
     /// Reads, writes, lists, deletes.
     Etl,
     Read,
+    /// Reads of objects only.
+    Gets,
     /// Reads with URLs that were signed before.
     Presigned,
     /// Databricks' own work in a root bucket.

@@ -1,7 +1,7 @@
 //! Writes S3 records as CloudTrail does: compact JSON, fields in AWS's order.
 //!
 //! Shapes follow the CloudTrail and S3 user guides and public records:
-//! eventVersion 1.11, byte counts as integers, `ARNPrefix` for listings, two
+//! eventVersion 1.11 (older ones and other shapes: `shapes`), byte counts as integers, `ARNPrefix` for listings, two
 //! buckets for copies, `DeleteObjects` with a record for each deleted object, no
 //! `eventContext` (which trails never hold).
 //!
@@ -13,6 +13,7 @@ use super::org::{FOREIGN_ACCOUNT, place};
 use super::play::{Activity, Mix, Signer};
 use super::random::Random;
 use super::requests::{Request, request_of};
+use super::shapes::{CREATE_SESSION, DirectorySession, Shape, minor_version};
 use super::text::{iso, put};
 use super::truth::TruthRow;
 
@@ -42,6 +43,10 @@ pub(super) fn time_of(seed: u64, activity: &Activity, index: u64, number: u64) -
     match activity.mix {
         // Steps in order.
         Mix::Probe => activity.span.start + i64::try_from(number).unwrap_or_default(),
+        // What follows is done with the key that it issues.
+        _ if number == 0 && Shape::of(activity.truth.scenario) == Shape::Directory => {
+            activity.span.start
+        }
         _ => Random::of(seed, "when", &[index, number])
             .between(activity.span.start, activity.span.end),
     }
@@ -62,7 +67,18 @@ pub(super) fn write(which: Which, activity: &Activity, out: &mut String, rows: &
     let mut random = Random::of(which.seed, "event", &[which.activity, which.number]);
     let random = &mut random;
     let at = time_of(which.seed, activity, which.activity, which.number);
-    let request = request_of(activity, at, which.number, random);
+    let mut request = request_of(activity, at, which.number, random);
+    let session = (Shape::of(activity.truth.scenario) == Shape::Directory)
+        .then(|| DirectorySession::of(which.seed, which.activity, activity.span.start));
+    if let Some(session) = session.as_ref().filter(|_| which.number == 0) {
+        request = Request {
+            name: CREATE_SESSION,
+            parameters: r#","x-amz-create-session-mode":"ReadOnly""#.to_owned(),
+            response: Some(session.answer()),
+            bytes_out: 1815,
+            ..Request::default()
+        };
+    }
     let mut request_id = String::new();
     random.request_id(&mut request_id);
     let mut id_2 = String::new();
@@ -77,6 +93,7 @@ pub(super) fn write(which: Which, activity: &Activity, out: &mut String, rows: &
         request_id: &request_id,
         id_2: &id_2,
         shared: shared.as_deref(),
+        session: session.as_ref().filter(|_| which.number > 0),
         child: 0,
     };
     record.write(random, out);
@@ -96,6 +113,8 @@ struct Record<'r> {
     request_id: &'r str,
     id_2: &'r str,
     shared: Option<&'r str>,
+    /// Set if it is signed with the key of a session with a directory bucket.
+    session: Option<&'r DirectorySession>,
     /// 0 is the request itself, others the objects deleted with it.
     child: u64,
 }
@@ -131,6 +150,9 @@ impl Record<'_> {
     fn write(&self, random: &mut Random, out: &mut String) {
         let (activity, request) = (self.activity, self.request);
         let location = &activity.location;
+        let shape = Shape::of(activity.truth.scenario);
+        let has_addendum = matches!(self.which.copy, Copy::Late | Copy::Correction);
+        let minor = minor_version(activity.truth.scenario, self.which.number, has_addendum);
         let is_child = self.child > 0;
         let is_service = matches!(activity.signer, Signer::Service(_));
         let child_key = self
@@ -141,19 +163,25 @@ impl Record<'_> {
         let name = if is_child {
             "DeleteObject"
         } else {
-            request.name
+            shape.event_name(request.name)
         };
         let bucket = request.copied_to.as_deref().unwrap_or(&location.bucket);
-        out.push_str(r#"{"eventVersion":"1.11","userIdentity":"#);
-        match self.which.copy {
-            Copy::Twin => identity::seen_from_outside(&activity.signer, out),
+        let bucket = &shape.bucket(bucket, location);
+        put(
+            out,
+            format_args!(r#"{{"eventVersion":"1.{minor:02}","userIdentity":"#),
+        );
+        match (self.which.copy, self.session) {
+            (Copy::Twin, _) => identity::seen_from_outside(&activity.signer, out),
+            (_, Some(session)) => session.write(&activity.signer, out),
             _ => identity::write(&activity.signer, out),
         }
         put(
             out,
             format_args!(
-                r#","eventTime":"{}","eventSource":"s3.amazonaws.com","eventName":"{name}","awsRegion":"{}","sourceIPAddress":"{}","userAgent":"{}","#,
+                r#","eventTime":"{}","eventSource":"{}","eventName":"{name}","awsRegion":"{}","sourceIPAddress":"{}","userAgent":"{}","#,
                 iso(self.at),
+                shape.event_source(),
                 location.region,
                 activity.source_ip,
                 activity.user_agent
@@ -165,16 +193,8 @@ impl Record<'_> {
                 format_args!(r#""errorCode":"{code}","errorMessage":"{message}","#),
             );
         }
-        put(
-            out,
-            format_args!(
-                r#""requestParameters":{{"bucketName":"{bucket}","Host":"{bucket}.s3.{}.amazonaws.com""#,
-                location.region
-            ),
-        );
-        if let Some(key) = key {
-            put(out, format_args!(r#","key":"{key}""#));
-        }
+        out.push_str(r#""requestParameters":{"#);
+        shape.parameters(bucket, key.map(String::as_str), location, out);
         if !is_child {
             out.push_str(&request.parameters);
         }
@@ -207,26 +227,37 @@ impl Record<'_> {
         put(
             out,
             format_args!(
-                r#""AuthenticationMethod":"{method}","x-amz-id-2":"{}","bytesTransferredOut":{bytes_out}}},"requestID":"{}","eventID":"{}","readOnly":{},"resources":["#,
-                self.id_2,
+                r#""AuthenticationMethod":"{method}","x-amz-id-2":"{}","bytesTransferredOut":{bytes_out}"#,
+                self.id_2
+            ),
+        );
+        shape.additional(name, location, out);
+        put(
+            out,
+            format_args!(
+                r#"}},"requestID":"{}","eventID":"{}","readOnly":{},"resources":["#,
                 self.request_id,
                 event_id(self.which, self.child),
                 is_read_only(name)
             ),
         );
-        self.resources(name, bucket, key.map(String::as_str), out);
+        match shape {
+            Shape::Bucket => self.resources(name, bucket, key.map(String::as_str), out),
+            _ => shape.resources(bucket, key.map(String::as_str), location, out),
+        }
         let event_type = if is_child {
             "AwsServiceEvent"
         } else {
             "AwsApiCall"
         };
         let is_management = matches!(name, "PutBucketPolicy" | "GetBucketNotification");
+        put(out, format_args!(r#"],"eventType":"{event_type}""#));
+        if minor >= 6 {
+            put(out, format_args!(r#","managementEvent":{is_management}"#));
+        }
         put(
             out,
-            format_args!(
-                r#"],"eventType":"{event_type}","managementEvent":{is_management},"recipientAccountId":"{}""#,
-                self.recipient()
-            ),
+            format_args!(r#","recipientAccountId":"{}""#, self.recipient()),
         );
         if let Some(shared) = self.shared {
             put(out, format_args!(r#","sharedEventID":"{shared}""#));
@@ -234,20 +265,23 @@ impl Record<'_> {
         if let Some(endpoint) = activity.vpc_endpoint {
             put(out, format_args!(r#","vpcEndpointId":"{endpoint}""#));
         }
-        put(
-            out,
-            format_args!(
-                r#","eventCategory":"{}""#,
-                if is_management { "Management" } else { "Data" }
-            ),
-        );
-        self.addendum(out);
-        if !is_service && !is_child && random.chance(700) {
+        if minor >= 7 {
             put(
                 out,
                 format_args!(
-                    r#","tlsDetails":{{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"{bucket}.s3.{}.amazonaws.com"}}"#,
-                    location.region
+                    r#","eventCategory":"{}""#,
+                    if is_management { "Management" } else { "Data" }
+                ),
+            );
+        }
+        self.addendum(out);
+        shape.edge(out);
+        if !is_service && !is_child && random.chance(700) && minor >= 8 {
+            put(
+                out,
+                format_args!(
+                    r#","tlsDetails":{{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"{}"}}"#,
+                    shape.host(bucket, location)
                 ),
             );
         }

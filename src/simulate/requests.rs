@@ -52,7 +52,11 @@ pub(super) fn request_of(
             70..84 => head(location, random),
             _ => list(location, random),
         },
-        Mix::Presigned => presigned(location, at, random),
+        Mix::Gets => Request {
+            sse: "",
+            ..get(location, random)
+        },
+        Mix::Presigned => presigned(activity, at, random),
         // No lists: their prefix may be all that names the workspace.
         Mix::RootBucket => match random.below(10) {
             0..6 => put_object(location, random),
@@ -209,20 +213,21 @@ fn list(location: &Location, random: &mut Random) -> Request {
     }
 }
 
-/// A URL signed moments before; what it was signed with is not shown.
-fn presigned(location: &Location, at: i64, random: &mut Random) -> Request {
-    let signed = at - random.between(0, 60).min(at);
+/// A URL signed when the share was asked, and read within its hour; what it was
+/// signed with is not shown.
+fn presigned(activity: &Activity, at: i64, random: &mut Random) -> Request {
+    let signed = (activity.span.start + random.between(0, 5)).min(at);
     let mut parameters = String::new();
     put(
         &mut parameters,
         format_args!(
-            r#","X-Amz-Date":"{}","X-Amz-Algorithm":"AWS4-HMAC-SHA256","X-Amz-SignedHeaders":"host","X-Amz-Expires":"900""#,
+            r#","X-Amz-Date":"{}","X-Amz-Algorithm":"AWS4-HMAC-SHA256","X-Amz-SignedHeaders":"host","X-Amz-Expires":"3600""#,
             basic(signed)
         ),
     );
     Request {
         parameters,
-        ..get(location, random)
+        ..get(&activity.location, random)
     }
 }
 

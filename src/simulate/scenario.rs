@@ -23,6 +23,9 @@ pub enum Scenario {
     JobSharedId,
     JobCrossAccount,
     JobAllPurpose,
+    JobOldRecords,
+    JobAccessPoint,
+    JobDirectoryBucket,
     PoolCluster,
     RoleChain,
     Passthrough,
@@ -30,6 +33,7 @@ pub enum Scenario {
     SharedClusterTwoUsers,
     DedicatedCluster,
     DedicatedGroup,
+    DedicatedGroupChange,
     UcUser,
     UcSelfAssumed,
     UcPath,
@@ -52,6 +56,7 @@ pub enum Scenario {
     StaticKey,
     SsoHuman,
     OtherRole,
+    OutpostsApplication,
     OtherInstance,
     AwsService,
     Anonymous,
@@ -92,7 +97,7 @@ pub struct Truth {
 }
 
 impl Scenario {
-    pub const ALL: [Scenario; 50] = [
+    pub const ALL: [Scenario; 55] = [
         Scenario::JobCluster,
         Scenario::JobClusterSessionName,
         Scenario::JobClusterNoSts,
@@ -102,6 +107,9 @@ impl Scenario {
         Scenario::JobSharedId,
         Scenario::JobCrossAccount,
         Scenario::JobAllPurpose,
+        Scenario::JobOldRecords,
+        Scenario::JobAccessPoint,
+        Scenario::JobDirectoryBucket,
         Scenario::PoolCluster,
         Scenario::RoleChain,
         Scenario::Passthrough,
@@ -109,6 +117,7 @@ impl Scenario {
         Scenario::SharedClusterTwoUsers,
         Scenario::DedicatedCluster,
         Scenario::DedicatedGroup,
+        Scenario::DedicatedGroupChange,
         Scenario::UcUser,
         Scenario::UcSelfAssumed,
         Scenario::UcPath,
@@ -131,6 +140,7 @@ impl Scenario {
         Scenario::StaticKey,
         Scenario::SsoHuman,
         Scenario::OtherRole,
+        Scenario::OutpostsApplication,
         Scenario::OtherInstance,
         Scenario::AwsService,
         Scenario::Anonymous,
@@ -156,6 +166,9 @@ impl Scenario {
             Scenario::JobSharedId => "job_shared_id",
             Scenario::JobCrossAccount => "job_cross_account",
             Scenario::JobAllPurpose => "job_all_purpose",
+            Scenario::JobOldRecords => "job_old_records",
+            Scenario::JobAccessPoint => "job_access_point",
+            Scenario::JobDirectoryBucket => "job_directory_bucket",
             Scenario::PoolCluster => "pool_cluster",
             Scenario::RoleChain => "role_chain",
             Scenario::Passthrough => "passthrough",
@@ -163,6 +176,7 @@ impl Scenario {
             Scenario::SharedClusterTwoUsers => "shared_cluster_two_users",
             Scenario::DedicatedCluster => "dedicated_cluster",
             Scenario::DedicatedGroup => "dedicated_group",
+            Scenario::DedicatedGroupChange => "dedicated_group_change",
             Scenario::UcUser => "uc_user",
             Scenario::UcSelfAssumed => "uc_self_assumed",
             Scenario::UcPath => "uc_path",
@@ -185,6 +199,7 @@ impl Scenario {
             Scenario::StaticKey => "static_key",
             Scenario::SsoHuman => "sso_human",
             Scenario::OtherRole => "other_role",
+            Scenario::OutpostsApplication => "outposts_application",
             Scenario::OtherInstance => "other_instance",
             Scenario::AwsService => "aws_service",
             Scenario::Anonymous => "anonymous",
@@ -217,6 +232,7 @@ impl Scenario {
             }
             S::SsoHuman
             | S::OtherRole
+            | S::OutpostsApplication
             | S::ForeignAssumption
             | S::CopyToForeignAccount
             | S::PublicBucketPolicy => AccessPath::OtherRole,
@@ -246,6 +262,10 @@ impl Scenario {
             | S::JobLongRun
             | S::JobSharedId
             | S::JobCrossAccount
+            | S::JobOldRecords
+            | S::JobAccessPoint
+            // `CreateSession` tells whose key its own stands for.
+            | S::JobDirectoryBucket
             | S::PoolCluster
             | S::RoleChain => levels(Exact, Exact, Exact, Exact, Strong),
             // The session's name alone is no chain of identifiers.
@@ -254,9 +274,10 @@ impl Scenario {
             // Anyone may use the cluster; the run is the one candidate in its time.
             S::JobAllPurpose => levels(Exact, Exact, Strong, Strong, Strong),
             S::SharedClusterOneUser => levels(Exact, Exact, Nothing, Nothing, Strong),
-            S::SharedClusterTwoUsers | S::DedicatedGroup | S::Passthrough => {
-                levels(Exact, Exact, Nothing, Nothing, Ambiguous)
-            }
+            S::SharedClusterTwoUsers
+            | S::DedicatedGroup
+            | S::DedicatedGroupChange
+            | S::Passthrough => levels(Exact, Exact, Nothing, Nothing, Ambiguous),
             S::DedicatedCluster | S::UcBypass => levels(Exact, Exact, Nothing, Nothing, Exact),
             // The key is the compute's, the hands are not: neither job nor
             // principal did it.
@@ -286,6 +307,7 @@ impl Scenario {
             | S::StaticKey
             | S::SsoHuman
             | S::OtherRole
+            | S::OutpostsApplication
             | S::OtherInstance
             | S::AwsService
             | S::Anonymous

@@ -11,6 +11,7 @@ use super::play::{
 };
 use super::random::Random;
 use super::scenario::{Scenario, Truth};
+use super::shapes::Shape;
 use super::text::{DAY, HOUR, MINUTE};
 use std::ops::Range;
 use std::sync::Arc;
@@ -76,7 +77,12 @@ impl<'o> Stage<'o> {
             // Whether S3 events carry the scope is not documented: most do here.
             let in_scope = !matches!(
                 scenario,
-                Some(Scenario::JobClusterSessionName | Scenario::JobClusterNoSts)
+                Some(
+                    Scenario::JobClusterSessionName
+                        | Scenario::JobClusterNoSts
+                        // The scope came with version 1.11.
+                        | Scenario::JobOldRecords
+                )
             );
             let mut issued = instance.span.start + 40;
             while issued < instance.span.end {
@@ -251,7 +257,9 @@ impl<'o> Stage<'o> {
                     span,
                     fixed: None,
                     location: feed.clone(),
-                    writes: twin.is_none() && random.chance(600),
+                    writes: twin.is_none()
+                        && random.chance(600)
+                        && Shape::of(truth.scenario) == Shape::Bucket,
                     mix: Mix::Etl,
                     source_ip: instance.ip.clone(),
                     vpc_endpoint: Some(workspace.vpc_endpoint),
@@ -348,7 +356,9 @@ impl<'o> Stage<'o> {
                 let evening = morning + 10 * HOUR;
                 if !matches!(
                     cluster.scenario,
-                    Scenario::DedicatedCluster | Scenario::DedicatedGroup
+                    Scenario::DedicatedCluster
+                        | Scenario::DedicatedGroup
+                        | Scenario::DedicatedGroupChange
                 ) {
                     for &user in &users {
                         self.commands(number, user, morning..evening, &mut random);
@@ -359,7 +369,13 @@ impl<'o> Stage<'o> {
                     continue;
                 }
                 for hour in 1..9 {
-                    let Some((&user, span)) = random.pick(&users).map(|user| {
+                    let here = match cluster.scenario {
+                        Scenario::DedicatedGroupChange => {
+                            changed_members(morning + hour * HOUR).to_vec()
+                        }
+                        _ => users.clone(),
+                    };
+                    let Some((&user, span)) = random.pick(&here).map(|user| {
                         let from = morning + hour * HOUR + random.clone().between(0, 20 * MINUTE);
                         (user, from..from + 35 * MINUTE)
                     }) else {
@@ -415,6 +431,20 @@ pub(super) fn users_of(cluster: &Cluster, workspace: &Workspace) -> Vec<usize> {
         .into_iter()
         .filter(|user| *user < workspace.users.len())
         .collect()
+}
+
+/// When one of the reviewers leaves the group, and another joins it.
+pub(super) const GROUP_CHANGES: i64 = super::org::START + 12 * HOUR - 2 * MINUTE;
+/// Who leaves then, and who joins.
+pub(super) const LEAVES: usize = 6;
+pub(super) const JOINS: usize = 7;
+
+/// The reviewers at a time.
+pub(super) fn changed_members(at: i64) -> [usize; 3] {
+    match at < GROUP_CHANGES {
+        true => [0, 2, LEAVES],
+        false => [0, 2, JOINS],
+    }
 }
 
 /// The researchers: two of them directly, one through a group inside.

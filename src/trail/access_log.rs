@@ -121,6 +121,9 @@ pub struct AccessLog {
     kept_once: usize,
     /// Addenda by place: a few in a million records have one.
     addenda: BTreeMap<usize, Addendum>,
+    /// When pre-signed URLs were signed, by place, in order of places: few logs have
+    /// many of them.
+    signed: Vec<(usize, UtcMicros)>,
 }
 
 impl AccessLog {
@@ -134,12 +137,18 @@ impl AccessLog {
 
     /// Bytes held, to within the maps' own overhead.
     pub fn bytes(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>() + self.arena.capacity() + self.kept_once
+        self.rows.capacity() * size_of::<Row>()
+            + self.signed.capacity() * size_of::<(usize, UtcMicros)>()
+            + self.arena.capacity()
+            + self.kept_once
     }
 
     /// Bytes in use: held, without room that is still empty.
     pub fn bytes_used(&self) -> usize {
-        self.rows.len() * size_of::<Row>() + self.arena.len() + self.kept_once
+        self.rows.len() * size_of::<Row>()
+            + self.signed.len() * size_of::<(usize, UtcMicros)>()
+            + self.arena.len()
+            + self.kept_once
     }
 
     /// Makes room for so much in all: a log of many records that grew step by step
@@ -165,6 +174,7 @@ impl AccessLog {
         self.before.clear();
         self.kept_once = 0;
         self.addenda.clear();
+        self.signed.clear();
     }
 
     pub fn size(&self) -> LogSize {
@@ -235,6 +245,9 @@ impl AccessLog {
             };
             self.kept_once += ADDENDUM_BYTES;
             self.addenda.insert(self.rows.len(), addendum);
+        }
+        if let Some(at) = request.signed_at {
+            self.signed.push((self.rows.len(), at));
         }
         self.rows.push(row);
         if self.groups_kept() > groups {
@@ -374,6 +387,7 @@ impl AccessLog {
             sse: self.named(row.sse),
             kms_key_arn: self.named(row.kms_key_arn),
             presigned: row.presigned,
+            signed_at: row.presigned.then(|| self.signed_at(index)).flatten(),
             request_id,
             shared_event_id,
             content_id: row
@@ -441,6 +455,14 @@ impl AccessLog {
     /// Whether the request was pre-signed, and how AWS answered.
     pub fn how(&self, index: usize) -> Option<(bool, Outcome)> {
         self.rows.get(index).map(|row| (row.presigned, row.outcome))
+    }
+
+    /// When the pre-signed URL of the access at that place was signed.
+    pub fn signed_at(&self, index: usize) -> Option<UtcMicros> {
+        let found = self
+            .signed
+            .binary_search_by_key(&index, |(place, _)| *place);
+        self.signed.get(found.ok()?).map(|(_, at)| *at)
     }
 
     pub fn groups(&self, index: usize) -> Option<GroupIds> {

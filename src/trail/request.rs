@@ -4,6 +4,7 @@
 //! 100 KB) is filled in from `resources`.
 
 use super::fields::{Count, Fields, Resource, Text};
+use crate::model::UtcMicros;
 
 /// The request of one S3 event.
 #[derive(Clone, Copy, Default)]
@@ -18,6 +19,8 @@ pub struct S3Request<'a> {
     pub sse: Option<&'a str>,
     pub kms_key_arn: Option<&'a str>,
     pub presigned: bool,
+    /// When the URL was signed.
+    pub signed_at: Option<UtcMicros>,
     pub bucket_account_id: Option<&'a str>,
 }
 
@@ -43,8 +46,12 @@ impl<'a> S3Request<'a> {
             sse,
             kms_key_arn: f.get(Text::ResponseKmsKey).or(f.get(Text::RequestKmsKey)),
             presigned: f.get(Text::AuthMethod) == Some("QueryString"),
+            signed_at: None,
             bucket_account_id: None,
         };
+        if request.presigned {
+            request.signed_at = f.get(Text::RequestSignedAt).and_then(UtcMicros::parse_iso);
+        }
         request.fill_in(f.resources());
         request
     }
@@ -74,11 +81,16 @@ impl<'a> S3Request<'a> {
                 // A list names what it asked for by `ARNPrefix`: no key.
                 let key = key.filter(|_| !item.arn.is_empty());
                 self.object_key = self.object_key.or(key);
-            } else if item.kind.ends_with("::Bucket") && !item.account_id.is_empty() {
+            } else if is_bucket(item.kind) && !item.account_id.is_empty() {
                 self.bucket_account_id = self.bucket_account_id.or(Some(item.account_id));
             }
         }
     }
+}
+
+/// A general purpose bucket, one on an Outpost, or a directory bucket.
+fn is_bucket(kind: &str) -> bool {
+    kind.ends_with("::Bucket") || kind.ends_with("::DirectoryBucket")
 }
 
 impl<'a> Resource<'a> {
@@ -109,7 +121,8 @@ fn sse_name(text: &str) -> &str {
 }
 
 /// Bucket and key of an S3 ARN. Keys may hold `:` and `/`, so the ARN is cut
-/// after its fifth colon only. An access point stands for its bucket.
+/// after its fifth colon only. An access point stands for its bucket; a directory
+/// bucket has `bucket/` before its name.
 fn place_of_arn(arn: &str) -> Option<(&str, Option<&str>)> {
     let filled = |text: &'_ str| !text.is_empty();
     // The form of nearly every record, cut without a search.
@@ -136,6 +149,8 @@ fn place_of_arn(arn: &str) -> Option<(&str, Option<&str>)> {
     }
     let resource = if outpost {
         resource.split_once("/bucket/")?.1
+    } else if service == "s3express" {
+        resource.strip_prefix("bucket/").unwrap_or(resource)
     } else {
         resource
     };

@@ -12,6 +12,10 @@ use std::fmt::Write as _;
 const STRONG_PER_WRONG: u64 = 1000;
 /// Of so many attainable claims one may be missing.
 const ATTAINABLE_PER_MISSING: u64 = 200;
+/// The same of one scenario, which has so many of them at least: fewer tell nothing.
+const OF_SCENARIO_PER_MISSING: u64 = 100;
+/// Likewise of strong claims that may be wrong.
+const OF_SCENARIO_PER_WRONG: u64 = 100;
 
 pub struct Level {
     pub name: &'static str,
@@ -93,6 +97,27 @@ impl Marks {
         }
     }
 
+    /// What no single scenario may have, however well the others do.
+    fn faults_of_scenario(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.exact_wrong > 0 {
+            faults.push(format!("{} exact claims are wrong", self.exact_wrong));
+        }
+        if self.too_sure > 0 {
+            faults.push(format!("{} claims are surer than honest", self.too_sure));
+        }
+        let (wrong, strong) = (self.strong_wrong, self.strong);
+        if strong >= OF_SCENARIO_PER_WRONG && wrong * OF_SCENARIO_PER_WRONG > strong {
+            faults.push(format!("{wrong} of {strong} strong claims are wrong"));
+        }
+        let attainable = self.attainable;
+        let missing = attainable - self.claimed;
+        if attainable >= OF_SCENARIO_PER_MISSING && missing * OF_SCENARIO_PER_MISSING > attainable {
+            faults.push(format!("{missing} of {attainable} claims are missing"));
+        }
+        faults
+    }
+
     /// What is not as it must be.
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -164,6 +189,20 @@ impl Grades {
                     .iter()
                     .map(|fault| format!("{}: {fault}", level.name)),
             );
+        }
+        faults
+    }
+
+    /// What is not as it must be in one scenario or another: a total of many good
+    /// rows hides a scenario that fails.
+    pub fn faults_of_scenarios(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (scenario, marks) in &self.by_scenario {
+            for (marks, level) in marks.iter().zip(&LEVELS) {
+                let of_level = marks.faults_of_scenario();
+                let named = |fault| format!("{scenario}, {}: {fault}", level.name);
+                faults.extend(of_level.iter().map(named));
+            }
         }
         faults
     }
@@ -261,6 +300,45 @@ mod tests {
         grades.note(&row, &truth());
         assert_eq!(grades.faults(), expect);
         assert!(grades.table().contains("principal"));
+    }
+
+    /// Rows of a scenario that is right, and of one with these changes in some.
+    #[track_caller]
+    fn check_scenario(changed: usize, of: usize, changes: &[(&str, Value)], expect: &[&str]) {
+        let mut grades = Grades::default();
+        let (good, mut bad) = (right(), right());
+        for (name, value) in changes {
+            bad[*name] = value.clone();
+        }
+        let mut other = truth();
+        other["scenario"] = "other".into();
+        for n in 0..of {
+            grades.note(if n < changed { &bad } else { &good }, &other);
+        }
+        for _ in 0..5000 {
+            grades.note(&right(), &truth());
+        }
+        assert_eq!(grades.faults_of_scenarios(), expect);
+    }
+
+    #[test]
+    fn a_scenario_that_fails_is_not_hidden_by_others() {
+        let none = [("principal_confidence", json!("none"))];
+        let missing = "other, principal: 2 of 100 claims are missing";
+        check_scenario(2, 100, &none, &[missing]);
+        check_scenario(1, 100, &none, &[]);
+        // Too few to tell.
+        check_scenario(2, 99, &none, &[]);
+        let sure = [("principal_confidence", json!("exact"))];
+        let too_sure = "other, principal: 1 claims are surer than honest";
+        check_scenario(1, 3, &sure, &[too_sure]);
+        let wrong = [("cluster_id", json!("x"))];
+        let exact = "other, cluster: 1 exact claims are wrong";
+        check_scenario(1, 3, &wrong, &[exact]);
+        let wrong = [("principal", json!("x"))];
+        check_scenario(1, 100, &wrong, &[]);
+        let strong = "other, principal: 2 of 100 strong claims are wrong";
+        check_scenario(2, 100, &wrong, &[strong]);
     }
 
     #[test]

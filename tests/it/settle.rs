@@ -7,6 +7,7 @@ use bricktrail::lake::delta::CommitOutcome;
 use bricktrail::lake::store::LakeBatch;
 use bricktrail::model::{UtcMicros, Verdict};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// All that a row says, but when it was written and decided.
 const DECIDED: &str = "SELECT * EXCLUDE (settled, attributed_at) FROM s3_access \
@@ -48,13 +49,26 @@ fn check_same(found: &[Value], expected: &[Value]) {
 }
 
 /// Scans in one commit and settles with what was known: nothing but `settled` may
-/// change, in any row that was written anew.
+/// change, in any row that was written anew, and that what is settled is not late.
 #[track_caller]
 fn check_reproduces(world: &World, scan: &[&str], some_stay: bool) {
     let report = world.scan_with(scan);
     assert_eq!(report["commits"], 1, "one commit, so that all was known");
-    let before = world.query(DECIDED);
+    let mut before = world.query(DECIDED);
     let report = settle(world, "lake", &[]);
+    let settled = world.query("SELECT event_id FROM s3_access WHERE settled");
+    let settled: BTreeSet<&str> = settled
+        .iter()
+        .filter_map(|row| row["event_id"].as_str())
+        .collect();
+    for row in &mut before {
+        let is_settled = row["event_id"]
+            .as_str()
+            .is_some_and(|id| settled.contains(id));
+        if is_settled && row["unattributed_reason"] == "late" {
+            row["unattributed_reason"] = "outside_retention".into();
+        }
+    }
     assert!(
         report["rows"]["settled"].as_i64() > Some(1000),
         "{report:#}"
@@ -88,6 +102,71 @@ fn settling_with_exports_decides_the_same_also_for_rows_whose_time_has_not_come(
     let exports = ["--databricks", "sim/databricks"];
     let scan = [&exports[..], &["--policy", "sim/policy", "sim/trail"]].concat();
     check_reproduces(&world, &scan, true);
+}
+
+/// Rows by reason, settled or not.
+fn reasons(world: &World) -> Vec<(bool, String, i64)> {
+    let rows = world.query(
+        "SELECT settled, unattributed_reason AS reason, count(*) AS n FROM s3_access \
+         WHERE unattributed_reason IN ('late', 'outside_retention') GROUP BY 1, 2 ORDER BY 1, 2",
+    );
+    let reason = |row: &Value| {
+        (
+            row["settled"] == true,
+            row["reason"].as_str().unwrap().to_owned(),
+            row["n"].as_i64().unwrap(),
+        )
+    };
+    rows.iter().map(reason).collect()
+}
+
+#[test]
+fn what_only_a_source_that_was_never_read_would_tell_is_late_until_it_is_settled() {
+    let session = |key: &str| role_session("etl", "i-0c1a23fc456b7ab89", key, NOON);
+    let get = |n: u64, at: &str| get_object(&guid(n), at, session("ASIAJOB"), &format!("k{n}"));
+    let tags = [("Vendor", "Databricks"), ("ClusterId", "0327-1")];
+    let world = world_of(&[(
+        "1205",
+        &[
+            run_instances(
+                &guid(90),
+                "2026-03-27T11:58:00Z",
+                "i-0c1a23fc456b7ab89",
+                &tags,
+            ),
+            get(1, NOON),
+            get(2, "2026-03-27T12:10:00Z"),
+            // Of what happens then, the only source that is read may still tell.
+            get(3, "2026-03-27T20:00:00Z"),
+        ],
+    )]);
+    world.put(
+        "exports/system.query.history/a.json",
+        br#"{"statement_id":"s","workspace_id":"w","start_time":"2026-03-27T15:00:00Z","end_time":"2026-03-27T15:00:00Z"}"#,
+    );
+    world.scan_with(&["--databricks", "exports", "trail"]);
+    assert_eq!(reasons(&world), [(false, "late".to_owned(), 3)]);
+    settle(&world, "lake", &[]);
+    let expected = [
+        (false, "late".to_owned(), 1),
+        (true, "outside_retention".to_owned(), 2),
+    ];
+    assert_eq!(reasons(&world), expected);
+    // `explain` says the same of a settled row.
+    let output = world.run(&["explain", &guid(1)]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("outside_retention: no source reaches"),
+        "{text}"
+    );
+    assert!(text.contains("never imported"), "{text}");
+    assert!(text.contains("`settle --again`"), "{text}");
+    assert!(!text.contains("late:"), "{text}");
+    let output = world.run(&["health"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("then settle --again"), "{text}");
 }
 
 #[test]

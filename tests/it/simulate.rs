@@ -213,7 +213,7 @@ fn the_truth_counts_each_delivery_and_names_the_original_of_each_copy() {
     let truth = truth(&world);
     let mut delivered: HashMap<String, i64> = HashMap::new();
     for record in records(&world) {
-        if record["eventSource"] == "s3.amazonaws.com" {
+        if text(&record, "eventSource").starts_with("s3") {
             let id = record["eventID"].as_str().unwrap().to_owned();
             *delivered.entry(id).or_default() += 1;
         }
@@ -259,14 +259,15 @@ fn records_hold_nothing_that_trails_never_hold() {
     // Enough for the rarest: one event in 4,000 is corrected.
     let world = simulated(&["--events", "40000", "--days", "1"]);
     let all = records(&world);
+    let mut versions = BTreeSet::new();
     for record in &all {
         let name = text(record, "eventName");
         assert!(record.get("eventContext").is_none(), "{record}");
+        let is_plain = text(record, "eventSource") == "s3.amazonaws.com"
+            && !kinds(record).contains(&"AWS::S3::AccessPoint");
         assert!(
-            !matches!(
-                name,
-                "ListObjectsV2" | "GetObjectVersion" | "DeleteObjectVersion"
-            ),
+            !matches!(name, "GetObjectVersion" | "DeleteObjectVersion")
+                && (!is_plain || !matches!(name, "ListObjectsV2" | "CreateSession")),
             "{name} is no event name of a general purpose bucket"
         );
         let identity = &record["userIdentity"];
@@ -284,8 +285,24 @@ fn records_hold_nothing_that_trails_never_hold() {
         }
         let child = record["eventType"] == "AwsServiceEvent";
         assert!(!child || name == "DeleteObject", "{record}");
-        assert_eq!(record["eventVersion"], "1.11");
+        let minor = text(record, "eventVersion").strip_prefix("1.").unwrap();
+        let minor: u32 = minor.parse().unwrap();
+        versions.insert(minor);
+        for (field, since) in [
+            ("managementEvent", 6),
+            ("eventCategory", 7),
+            ("addendum", 8),
+            ("tlsDetails", 8),
+        ] {
+            let is_there = record.get(field).is_some();
+            assert!(!is_there || minor >= since, "{field} in {record}");
+        }
+        assert!(
+            identity.get("inScopeOf").is_none() || minor >= 11,
+            "{record}"
+        );
     }
+    assert_eq!(versions, BTreeSet::from([5, 6, 7, 8, 11]));
     for reason in ["DELIVERY_DELAY", "UPDATED_DATA"] {
         assert!(
             all.iter()
@@ -293,6 +310,90 @@ fn records_hold_nothing_that_trails_never_hold() {
             "no addendum with reason {reason}"
         );
     }
+}
+
+#[test]
+fn a_shared_url_is_its_querys_however_late_it_is_read_also_once_it_is_settled() {
+    let world = simulated(&["--events", "12000", "--days", "1", "--seed", "5"]);
+    world.scan_with(&[
+        "--policy",
+        "sim/policy",
+        "--databricks",
+        "sim/databricks",
+        "sim/trail",
+    ]);
+    let unmatched = "SELECT count(*) AS n FROM s3_access WHERE presigned \
+                     AND NOT array_has(attribution_methods, 'P5_share_query')";
+    let late = "SELECT count(*) AS n FROM s3_access WHERE presigned AND settled = {} \
+                AND event_time > signed_at + INTERVAL '10 minutes'";
+    assert!(world.number(&late.replace("{}", "false")) > 5);
+    assert_eq!(world.number(unmatched), 0);
+    let arguments = ["--policy", "sim/policy", "--as-of", super::settle::FAR];
+    super::settle::settle(&world, "lake", &arguments);
+    assert!(world.number(&late.replace("{}", "true")) > 5);
+    assert_eq!(world.number(unmatched), 0);
+}
+
+/// The types of a record's resources.
+fn kinds(record: &Value) -> Vec<&str> {
+    let resources = record["resources"].as_array();
+    let resources = resources.into_iter().flatten();
+    resources.map(|resource| text(resource, "type")).collect()
+}
+
+#[test]
+fn access_points_directory_buckets_and_outposts_have_shapes_of_their_own() {
+    let world = simulated(&["--events", "20000", "--days", "1"]);
+    let all = records(&world);
+    let through = |kind: &str| -> Vec<&Value> {
+        let of_kind = all.iter().filter(|record| kinds(record).contains(&kind));
+        of_kind.collect()
+    };
+    let points = through("AWS::S3::AccessPoint");
+    assert!(points.len() > 50, "{}", points.len());
+    for record in points {
+        let host = text(&record["requestParameters"], "Host");
+        assert!(host.contains(".s3-accesspoint."), "{record}");
+        assert!(kinds(record).contains(&"AWS::S3::Bucket"), "{record}");
+    }
+    // Each session's key is issued before it is used, in exchange for the instance's.
+    let directory = through("AWS::S3Express::DirectoryBucket");
+    assert!(directory.len() > 50, "{}", directory.len());
+    let mut issued: HashMap<&str, &str> = HashMap::new();
+    for record in &directory {
+        assert_eq!(record["eventSource"], "s3express.amazonaws.com");
+        let bucket = text(&record["requestParameters"], "bucketName");
+        assert!(bucket.ends_with("--x-s3"), "{record}");
+        if record["eventName"] == "CreateSession" {
+            let key = &record["responseElements"]["credentials"]["accessKeyId"];
+            issued.insert(key.as_str().unwrap(), text(record, "eventTime"));
+        }
+    }
+    for record in directory {
+        let identity = &record["userIdentity"];
+        let key = text(identity, "accessKeyId");
+        if record["eventName"] != "CreateSession" {
+            assert!(issued[key] <= text(record, "eventTime"), "{record}");
+            let context = &identity["sessionContext"];
+            assert!(context.get("sessionIssuer").is_none(), "{record}");
+        } else {
+            assert!(!issued.contains_key(key), "{record}");
+        }
+    }
+    let outposts = through("AWS::S3Outposts::Object");
+    assert!(outposts.len() > 20, "{}", outposts.len());
+    for record in outposts {
+        assert_eq!(record["eventSource"], "s3-outposts.amazonaws.com");
+        assert!(record["requestParameters"]["Key"].is_string(), "{record}");
+        assert!(
+            text(&record["edgeDeviceDetails"], "deviceId").starts_with("op-"),
+            "{record}"
+        );
+    }
+    world.scan_with(&["--policy", "sim/policy", "sim/trail"]);
+    // Whatever the shape, a row tells the bucket.
+    let unnamed = "SELECT count(*) AS n FROM s3_access WHERE bucket IS NULL";
+    assert_eq!(world.number(unnamed), 0);
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub struct TwinAccess {
     pub sse: Option<String>,
     pub kms_key_arn: Option<String>,
     pub presigned: bool,
+    pub signed_at: Option<UtcMicros>,
     pub request_id: Option<String>,
     pub shared_event_id: Option<String>,
     pub principal: Principal,
@@ -71,6 +72,7 @@ impl TwinAccess {
             sse: own(event.sse),
             kms_key_arn: own(event.kms_key_arn),
             presigned: event.presigned,
+            signed_at: event.signed_at,
             request_id: own(event.request_id),
             shared_event_id: own(event.shared_event_id),
             principal: event.principal.clone(),
@@ -130,6 +132,9 @@ pub fn read(record: &Value, key_account: Option<&str>) -> Twin {
         kms_key_arn: answer(record, "x-amz-server-side-encryption-aws-kms-key-id")
             .or_else(|| param(record, "x-amz-server-side-encryption-aws-kms-key-id")),
         presigned: auth_method.as_deref() == Some("QueryString"),
+        signed_at: param(record, "X-Amz-Date")
+            .filter(|_| auth_method.as_deref() == Some("QueryString"))
+            .and_then(|at| UtcMicros::parse_iso(&at)),
         request_id: text(record, "/requestID"),
         shared_event_id: text(record, "/sharedEventID"),
         principal: principal(record),
@@ -391,7 +396,9 @@ fn object_place(record: &Value) -> Option<(String, String)> {
 fn bucket_account(record: &Value, bucket: Option<&str>) -> Option<String> {
     let items = resources(record);
     let named = items.iter().filter(|item| {
-        let is_bucket = field(item, "type").is_some_and(|kind| kind.ends_with("::Bucket"));
+        let is_bucket = field(item, "type").is_some_and(|kind| {
+            kind.ends_with("::Bucket") || kind == "AWS::S3Express::DirectoryBucket"
+        });
         let named = field(item, "ARN").and_then(|arn| place(&arn));
         is_bucket && named.is_some_and(|(name, _)| Some(name.as_str()) == bucket)
     });
@@ -417,7 +424,7 @@ fn field(item: &Value, name: &str) -> Option<String> {
 
 /// Bucket and key of `arn:<partition>:s3:::<bucket>[/<key>]`; a key may hold
 /// colons. An access point stands for its bucket, by its ARN; a bucket on an
-/// Outpost has a path before its name.
+/// Outpost has a path before its name, a directory bucket `bucket/`.
 fn place(arn: &str) -> Option<(String, String)> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let &["arn", _, service, _, _, resource] = parts.as_slice() else {
@@ -432,6 +439,7 @@ fn place(arn: &str) -> Option<(String, String)> {
     }
     let resource = match resource.strip_prefix("outpost/") {
         Some(below) => below.split_once("/bucket/")?.1,
+        None if service == "s3express" => resource.strip_prefix("bucket/").unwrap_or(resource),
         None => resource,
     };
     let (bucket, key) = resource.split_once('/').unwrap_or((resource, ""));
@@ -757,6 +765,10 @@ fn parameters() -> impl Strategy<Value = Value> {
         ("list-type", of(&["2"])),
         ("X-Amz-Expires", of(&["300"])),
         (
+            "X-Amz-Date",
+            of(&["20240303T140026Z", "20240303T140027Z", "yesterday"]),
+        ),
+        (
             "bucketPolicy",
             Just(json!({"key": "no", "bucketName": "no"})).boxed(),
         ),
@@ -798,6 +810,10 @@ fn resource_list() -> impl Strategy<Value = Value> {
             "ARN": "arn:aws:s3:us-west-2:111122223333:accesspoint/ap/object/k"}),
         json!({"accountId": "111122223333", "type": "AWS::S3Outposts::Object",
             "ARN": "arn:aws:s3-outposts:us-west-2:111122223333:outpost/op-1/bucket/k"}),
+        json!({"type": "AWS::S3Express::Object",
+            "ARN": "arn:aws:s3express:us-west-2:111122223333:bucket/lake/k"}),
+        json!({"accountId": "111122223333", "type": "AWS::S3Express::DirectoryBucket",
+            "ARN": "arn:aws:s3express:us-west-2:111122223333:bucket/lake"}),
         Value::Null,
     ]);
     let item = prop_oneof![2 => object, 3 => other];
@@ -855,7 +871,8 @@ fn the_twin_reads_a_signed_url_as_documented() {
         "userIdentity": {"type": "AssumedRole", "principalId": "AROAEXAMPLE:i-0c1a23fc456b7ab89",
             "arn": "arn:aws:sts::111122223333:assumed-role/cluster/i-0c1a23fc456b7ab89",
             "sessionContext": {"attributes": {"creationDate": "2024-03-03T13:00:00Z"}, "ec2RoleDelivery": "2.0"}},
-        "requestParameters": {"X-Amz-Expires": "300", "bucketName": "b", "key": "path/file.gz"},
+        "requestParameters": {"X-Amz-Date": "20240303T140026Z", "X-Amz-Expires": "300",
+            "bucketName": "b", "key": "path/file.gz"},
         "additionalEventData": {"SignatureVersion": "SigV4", "CipherSuite": "ECDHE-RSA-AES128-GCM-SHA256",
             "bytesTransferredIn": 0, "AuthenticationMethod": "QueryString", "bytesTransferredOut": 7759.0},
         "resources": [{"type": "AWS::S3::Object", "ARN": "arn:aws:s3:::b/path/file.gz"},
@@ -866,6 +883,10 @@ fn the_twin_reads_a_signed_url_as_documented() {
         panic!("no access");
     };
     assert!(access.presigned && !access.client.tls.plaintext);
+    assert_eq!(
+        access.signed_at,
+        UtcMicros::parse_iso("2024-03-03T14:00:26Z")
+    );
     assert_eq!(
         (access.operation, access.outcome),
         (Operation::Read, Outcome::Ok)
@@ -949,4 +970,5 @@ fn generated_records_reach_every_answer_of_the_twin() {
     reaches("bytes", &|access| access.bytes_out.is_some());
     reaches("plaintext", &|access| access.client.tls.plaintext);
     reaches("presigned", &|access| access.presigned);
+    reaches("signed at", &|access| access.signed_at.is_some());
 }

@@ -180,6 +180,7 @@ impl RowRecord {
             sse: row.text("sse"),
             kms_key_arn: row.text("kms_key_arn"),
             presigned: row.truth("presigned"),
+            signed_at: row.time("signed_at"),
             request_id: row.text("request_id"),
             shared_event_id: row.text("shared_event_id"),
             content_id: row.text("content_id").and_then(read_content_id),

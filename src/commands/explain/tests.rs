@@ -155,6 +155,7 @@ fn with_access<R>(then: impl FnOnce(&AccessEvent<'_>) -> R) -> R {
         sse: Some("SSE_KMS"),
         kms_key_arn: None,
         presigned: false,
+        signed_at: None,
         request_id: Some("R1"),
         shared_event_id: None,
         content_id: None,
@@ -278,7 +279,7 @@ fn an_auditor_reads_who_it_was_on_which_evidence_and_what_forbids_it() {
               etag          1f-2a
               sha256        unknown: the object has no row in log_objects
               ingested      2026-11-20T08:10:00Z
-              attributed    2026-11-20T08:10:00Z, algorithm version 2
+              attributed    2026-11-20T08:10:00Z, algorithm version 3
         "#]],
     );
 }

@@ -134,7 +134,10 @@ fn recorded(row: &Cells, page: &mut Page) {
         &[
             own("tls_version").or_else(|| plain.then(|| "TLS version not recorded".to_owned())),
             own("auth_method"),
-            row.truth("presigned").then(|| "pre-signed URL".to_owned()),
+            row.truth("presigned").then(|| match row.time("signed_at") {
+                Some(at) => format!("pre-signed URL, signed {at}"),
+                None => "pre-signed URL".to_owned(),
+            }),
         ],
     );
     let encryption = own("sse").or_else(|| Some("not recorded".to_owned()));

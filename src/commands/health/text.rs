@@ -150,8 +150,12 @@ fn sources(figures: &Figures, page: &mut Page) {
         page.wrapped(
             "  never read: ",
             &format!(
-                "{}; import them with scan --databricks",
-                figures.missing.join(", ")
+                "{}; import them with scan --databricks{}",
+                figures.missing.join(", "),
+                match figures.settled {
+                    0 => "",
+                    _ => ", then settle --again",
+                }
             ),
         );
     }

@@ -582,6 +582,12 @@ fn an_instance_that_no_source_knows_is_told_apart_from_one_not_read_yet() {
         ..facts
     };
     levels(&scoped(), &index(late), &format!("{I} late"));
+    // Settled, it waits for nothing; the source was never read.
+    let unread = DatabricksFacts::default;
+    levels(&scoped(), &index(unread()), &format!("{I} late"));
+    let settled = |until| index(unread()).with_settled_until(at(until));
+    levels(&scoped(), &settled(60), &format!("{I} outside_retention"));
+    levels(&scoped(), &settled(59), &format!("{I} late"));
 }
 
 #[test]

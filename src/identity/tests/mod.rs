@@ -147,6 +147,7 @@ struct Asked {
     target: Target,
     object_key: Option<String>,
     presigned: bool,
+    signed_at: Option<UtcMicros>,
     at: UtcMicros,
 }
 
@@ -191,6 +192,7 @@ impl Asked {
             sse: None,
             kms_key_arn: None,
             presigned: self.presigned,
+            signed_at: self.signed_at,
             request_id: None,
             shared_event_id: None,
             content_id: None,

@@ -7,7 +7,7 @@ use super::lake_facts::*;
 use super::*;
 use crate::model::{
     Cluster, DatabricksFacts, ExternalLocation, GroupChange, Job, Method, ShareQuery,
-    StorageCredential, TaskRun, TaskRunSource, Vend, VendOperation,
+    StorageCredential, TaskRun, TaskRunSource, UnattributedReason, Vend, VendOperation,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -294,15 +294,26 @@ fn sts() -> impl Strategy<Value = StsSession> {
         select(&["sts1", "sts2", "sts3"][..]),
         0_i64..100,
         vec(select(&PATHS[..]), 0..2),
-        any::<bool>(),
+        option::of(any::<bool>()),
+        (
+            option::of(select(&["111122223333", "444455556666"][..])),
+            any::<bool>(),
+        ),
     )
-        .prop_map(|(key, id, when, paths, writes)| StsSession {
-            issued_at: at(when),
-            expires_at: Some(at(when + 3600)),
-            policy_prefixes: paths.iter().map(ToString::to_string).collect(),
-            policy_actions: vec![if writes { "s3:PutO*" } else { "s3:GetO*" }.to_owned()],
-            ..issued(id, UC_ROLE, "databricks", key, account(DATABRICKS))
-        })
+        .prop_map(
+            |(key, id, when, paths, writes, (account_id, request))| StsSession {
+                aws_account_id: account_id.map(str::to_owned),
+                external_id: request.then(|| "7b1d".to_owned()),
+                issued_at: at(when),
+                expires_at: Some(at(when + 3600)),
+                policy_prefixes: paths.iter().map(ToString::to_string).collect(),
+                policy_actions: writes
+                    .map(|writes| if writes { "s3:PutO*" } else { "s3:GetO*" }.to_owned())
+                    .into_iter()
+                    .collect(),
+                ..issued(id, UC_ROLE, "databricks", key, account(DATABRICKS))
+            },
+        )
 }
 
 fn launch() -> impl Strategy<Value = Ec2Instance> {
@@ -363,6 +374,8 @@ fn asked() -> impl Strategy<Value = (Asked, bool)> {
             asked.target.bucket = some("lake");
             asked.client.source_ip = ip.map(str::to_owned);
             asked.presigned = presigned;
+            // Of a URL that is used for as long as it lives.
+            asked.signed_at = (presigned && writes).then(|| at(0));
             (asked, writes)
         })
 }
@@ -441,8 +454,12 @@ proptest! {
         launches in vec(launch(), 0..3),
         (first, writes) in asked(),
         others in vec((asked(), seconds()), 20),
+        settled_until in option::of(seconds()),
     ) {
-        let index = configured(&sessions, &launches).with_databricks(all_of(&facts));
+        let mut index = configured(&sessions, &launches).with_databricks(all_of(&facts));
+        if let Some(until) = settled_until {
+            index = index.with_settled_until(at(until));
+        }
         let answer = attribute_within(&access(&first, writes), &index);
         prop_assert!(answer.span.contains(first.at));
         let edges = [answer.span.from, answer.span.until];
@@ -484,6 +501,10 @@ proptest! {
         prop_assert!(answer.task_confidence <= answer.job_confidence);
         let is_none = answer.principal_confidence.as_str() == "none";
         prop_assert_eq!(answer.unattributed_reason.is_some(), is_none);
+        let settled = attribute(&access(&asked, writes), &index.with_settled_until(asked.at));
+        prop_assert!(settled.unattributed_reason != Some(UnattributedReason::Late));
+        let same = crate::model::Attribution { unattributed_reason: answer.unattributed_reason, ..settled };
+        prop_assert_eq!(same, answer.clone(), "the reason alone may differ");
         let is_ambiguous = answer.principal_confidence.as_str() == "ambiguous";
         prop_assert_eq!(!answer.principal_candidates.is_empty(), is_ambiguous);
         prop_assert!(answer.principal.as_deref() != Some("System-User"));

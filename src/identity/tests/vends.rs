@@ -318,19 +318,92 @@ fn without_a_policy_only_the_one_vend_within_seconds_is_strong() {
     );
 }
 
-#[test]
-fn a_session_without_the_policy_that_others_show_is_the_platforms() {
-    let shown = StsSession {
+const OWNER: &str = "111122223333";
+
+/// The record as the trail of an account holds it, with the parameters of the request.
+fn of(account: &str, session: StsSession) -> StsSession {
+    StsSession {
+        aws_account_id: some(account),
+        external_id: some("7b1d"),
+        ..session
+    }
+}
+
+/// The record of a session without policy.
+fn bare() -> StsSession {
+    session(&[], &[])
+}
+
+/// Another record of the account, which shows its policy.
+fn shown(account: &str) -> StsSession {
+    StsSession {
         event_id: "sts2".to_owned(),
         access_key_id: some("ASIA2"),
-        ..sales()
+        ..of(account, sales())
+    }
+}
+
+fn one() -> DatabricksFacts {
+    with(vec![vend("a", 1, ANN, "s3://lake/sales")])
+}
+
+#[test]
+fn where_records_of_an_account_show_no_policies_that_one_lacks_it_says_nothing() {
+    let index = |sessions: &[StsSession]| configured(sessions, &[]).with_databricks(one());
+    let platform = |sessions: &[StsSession]| {
+        let mut bucket = uc();
+        bucket.object_key = None;
+        let answer = bucket.answer(&index(sessions));
+        let reason = answer.unattributed_reason.map(|reason| reason.as_str());
+        (reason == Some("platform"), answer.principal_candidates)
     };
-    let index = configured(&[session(&[], &[]), shown], &[]).with_databricks(with(vec![vend(
-        "a",
-        1,
-        ANN,
-        "s3://lake/sales",
-    )]));
+    let is_platforms = (true, Vec::<String>::new());
+    let is_anyones = (false, vec![ANN.to_owned()]);
+    let elsewhere = shown("444455556666");
+    let (bare, shown) = (|| of(OWNER, bare()), || shown(OWNER));
+    assert_eq!(platform(&[bare(), shown()]), is_platforms);
+    assert_eq!(platform(&[shown(), bare()]), is_platforms, "in any order");
+    // None of them, another account's, or one of the account's own calls.
+    assert_eq!(platform(&[bare()]), is_anyones);
+    assert_eq!(platform(&[bare(), elsewhere]), is_anyones);
+    let own = StsSession {
+        caller: role_session(APP_ROLE, "x", "ASIA3"),
+        ..shown()
+    };
+    assert_eq!(platform(&[bare(), own]), is_anyones);
+    // The record leaves out the request, or does not tell whose trail it is from.
+    let silent = StsSession {
+        external_id: None,
+        ..bare()
+    };
+    assert_eq!(platform(&[silent.clone(), shown()]), is_anyones);
+    let nobodys = StsSession {
+        aws_account_id: None,
+        ..bare()
+    };
+    assert_eq!(platform(&[nobodys, shown()]), is_anyones);
+    // A copy of the record in another trail tells what the first leaves out.
+    let copy = StsSession {
+        source_uri: "other".to_owned(),
+        ..bare()
+    };
+    assert_eq!(platform(&[silent, shown(), copy]), is_platforms);
+    // What was seen of an account is not forgotten with the record that showed it.
+    let later = StsSession {
+        issued_at: at(86_400),
+        expires_at: Some(at(90_000)),
+        ..bare()
+    };
+    let kept = index(&[shown(), later]).without_older_than(at(80_000));
+    let mut bucket = uc().at(86_460);
+    bucket.object_key = None;
+    bucket.principal.session_issued_at = Some(at(86_400));
+    levels(&bucket, &kept, "platform");
+}
+
+#[test]
+fn a_session_without_the_policy_that_others_show_is_the_platforms() {
+    let index = configured(&[of(OWNER, bare()), shown(OWNER)], &[]).with_databricks(one());
     let mut bucket = uc();
     bucket.object_key = None;
     levels(&bucket, &index, "platform");
@@ -764,6 +837,40 @@ fn a_presigned_read_rests_on_the_query_of_its_share() {
         &index(facts("s3://lake/stock")),
         "unity_catalog session=sts:exact [M1_access_key] [sts] external",
     );
+}
+
+#[test]
+fn a_url_is_its_querys_by_the_time_of_its_signature_whenever_it_is_used() {
+    let query = |id: &str, when: i64| ShareQuery {
+        source_id: format!("audit:{id}"),
+        at: at(when),
+        path: some("s3://lake/sales"),
+        ..ShareQuery::default()
+    };
+    let facts = DatabricksFacts {
+        share_queries: vec![query("first", 0), query("next", 3000)],
+        ..with(vec![])
+    };
+    let index = index(facts);
+    let used = |when: i64, signed_at: Option<i64>| {
+        let asked = Asked {
+            presigned: true,
+            signed_at: signed_at.map(at),
+            ..uc().at(when)
+        };
+        let answer = asked.answer(&index);
+        let queries = answer.evidence.into_iter();
+        queries
+            .filter(|id| id.starts_with("audit:"))
+            .collect::<Vec<_>>()
+    };
+    // Signed at once, read at the end of its hour, beside another query.
+    assert_eq!(used(3000, Some(2)), ["audit:first"]);
+    assert_eq!(used(3000, None), ["audit:next"]);
+    assert_eq!(used(1500, Some(299)), ["audit:first"]);
+    // Signed when no query was answered, read right after one.
+    assert_eq!(used(3005, Some(1500)), Vec::<String>::new());
+    assert_eq!(used(1500, None), Vec::<String>::new());
 }
 
 #[test]

@@ -306,6 +306,10 @@ impl World {
                 sse: decided.sse.as_deref(),
                 kms_key_arn: decided.kms_key_arn.as_deref(),
                 presigned: decided.presigned,
+                signed_at: own
+                    .source_index
+                    .is_multiple_of(5)
+                    .then(|| UtcMicros(own.event_time - 1_000_000)),
                 request_id,
                 shared_event_id,
                 principal: &self.principals[decided.parts.principal as usize],

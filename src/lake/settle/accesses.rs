@@ -19,7 +19,7 @@ use hashbrown::HashMap;
 use indexmap::IndexSet;
 
 /// The columns that an access is made of, and what was decided of it before.
-pub const COLUMNS: [&str; 56] = [
+pub const COLUMNS: [&str; 57] = [
     "event_id",
     "content_id",
     "event_time",
@@ -47,6 +47,7 @@ pub const COLUMNS: [&str; 56] = [
     "plaintext",
     "auth_method",
     "presigned",
+    "signed_at",
     "request_id",
     "shared_event_id",
     "addendum_reason",
@@ -352,6 +353,7 @@ struct Columns<'b> {
     plaintext: Option<&'b ArrayRef>,
     auth_method: Texts<'b>,
     presigned: Option<&'b ArrayRef>,
+    signed_at: Option<&'b ArrayRef>,
     request_id: Texts<'b>,
     shared_event_id: Texts<'b>,
     addendum_reason: Texts<'b>,
@@ -396,6 +398,7 @@ impl<'b> Columns<'b> {
             plaintext: column("plaintext"),
             auth_method: texts("auth_method"),
             presigned: column("presigned"),
+            signed_at: column("signed_at"),
             request_id: texts("request_id"),
             shared_event_id: texts("shared_event_id"),
             addendum_reason: texts("addendum_reason"),
@@ -441,6 +444,7 @@ impl<'b> Columns<'b> {
                 sse: self.sse.at(row),
                 kms_key_arn: self.kms_key_arn.at(row),
                 presigned: truth_at(self.presigned, row),
+                signed_at: time_at(self.signed_at, row),
                 bucket_account_id: self.bucket_account_id.at(row),
             },
             request_id: self.request_id.at(row),

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::identity::{IdentitySettings, attribute};
+use crate::model::{DatabricksFacts, ShareQuery};
 use crate::policy::{PolicyFile, PolicySettings};
 use crate::trail::log::{Content, ParsedLog};
 use crate::trail::{LogReader, Origin};
@@ -233,6 +234,61 @@ proptest! {
     }
 }
 
+#[test]
+fn urls_signed_at_different_times_are_attributed_each_by_its_own() {
+    let query = |id: &str, seconds: i64| ShareQuery {
+        source_id: id.to_owned(),
+        at: UtcMicros::from_seconds(1_790_000_000 + seconds),
+        path: Some("s3://lake/raw".to_owned()),
+        ..ShareQuery::default()
+    };
+    let facts = DatabricksFacts {
+        share_queries: vec![query("audit:a", 0), query("audit:b", 1000)],
+        ..DatabricksFacts::default()
+    };
+    let index = IdentityIndex::new(IdentitySettings::default()).with_databricks(facts);
+    let signed = [
+        "20260921T141320Z",
+        "20260921T143000Z",
+        "",
+        "20260921T141321Z",
+    ];
+    let records: Vec<Value> = (0..8)
+        .map(|place| {
+            let mut record = s3_event(place, (0, 0, 0, 0, 2000));
+            match signed[place % 4] {
+                "" => {}
+                at => record["requestParameters"]["X-Amz-Date"] = at.into(),
+            }
+            record
+        })
+        .collect();
+    let log = read(&records).accesses;
+    let mut decider = Decider::new(policy(RULES));
+    let mut decided = Vec::new();
+    decider
+        .batch(&index)
+        .decide(&log, |_, number| decided.push(number));
+    let evidence: Vec<Vec<String>> = decided
+        .iter()
+        .map(|number| {
+            decider
+                .decision(*number)
+                .unwrap()
+                .attribution
+                .evidence
+                .clone()
+        })
+        .collect();
+    let (a, b) = (vec!["audit:a".to_owned()], vec!["audit:b".to_owned()]);
+    let of_four = [a.clone(), b, Vec::new(), a];
+    assert_eq!(evidence, [of_four.clone(), of_four].concat());
+    for (place, number) in decided.iter().enumerate() {
+        let anew = attribute(&log.get(place).unwrap(), &index);
+        assert_eq!(*decider.decision(*number).unwrap().attribution, anew);
+    }
+}
+
 fn empty() -> AccessEvent<'static> {
     const PRINCIPAL: &Principal = &Principal {
         identity_type: None,
@@ -285,6 +341,7 @@ fn empty() -> AccessEvent<'static> {
         sse: None,
         kms_key_arn: None,
         presigned: false,
+        signed_at: None,
         request_id: None,
         shared_event_id: None,
         principal: PRINCIPAL,

@@ -123,6 +123,7 @@ impl Case {
             sse: self.sse.as_deref(),
             kms_key_arn: self.kms_key_arn.as_deref(),
             presigned: self.presigned,
+            signed_at: None,
             request_id: self.request_id.as_deref(),
             shared_event_id: None,
             content_id: None,

@@ -6,11 +6,14 @@
 
 use super::file;
 use super::row::Row;
+use super::scim::changed_group_id;
 use super::table::{Columns, Dated, Form, Kind, Table};
 use crate::simulate::SimulateError;
+use crate::simulate::compute::changed_group_name;
 use crate::simulate::org::{TableKind, Workspace};
 use crate::simulate::play::Vend;
 use crate::simulate::random::Random;
+use crate::simulate::stage::{GROUP_CHANGES, JOINS, LEAVES};
 use crate::simulate::text::{date, quoted};
 use crate::simulate::write::World;
 use std::collections::BTreeMap;
@@ -74,6 +77,7 @@ pub(super) fn write(world: &World<'_>, dir: &Path) -> Result<u64, SimulateError>
     for (number, workspace) in world.org.workspaces.iter().enumerate() {
         let mut events = vends(world, number, workspace);
         events.extend(sharing(world, number, workspace));
+        events.extend(group_changes(workspace, number));
         events.extend(super::lakeflow::audits(world, number, workspace));
         events.extend(super::clusters::audits(world, number, workspace));
         events.sort_by(|a, b| (a.millis, &a.params).cmp(&(b.millis, &b.params)));
@@ -269,6 +273,32 @@ fn vend_event(world: &World<'_>, workspace: &Workspace, vend: &Vend) -> Audit {
         result: None,
         run: None,
     }
+}
+
+/// One leaves a group, another joins it: SCIM shows only who is in it afterwards.
+fn group_changes(workspace: &Workspace, number: usize) -> Vec<Audit> {
+    let change = |user: usize, after: i64, action| {
+        let user = workspace.users.get(user)?;
+        Some(Audit {
+            workspace_id: "0".to_owned(),
+            ..of_workspace(
+                workspace,
+                GROUP_CHANGES + after,
+                "accounts",
+                action,
+                "admin@northwind.example",
+                vec![
+                    ("targetGroupId", changed_group_id(number)),
+                    ("targetGroupName", changed_group_name(workspace)),
+                    ("targetUserId", user.number.clone()),
+                    ("targetUserName", user.name.to_string()),
+                ],
+            )
+        })
+    };
+    let leaves = change(LEAVES, 0, "removePrincipalFromGroup");
+    let joins = change(JOINS, 5, "addPrincipalToGroup");
+    leaves.into_iter().chain(joins).collect()
 }
 
 fn sharing(world: &World<'_>, number: usize, workspace: &Workspace) -> Vec<Audit> {

@@ -1,10 +1,11 @@
-//! SCIM's ListResponses: users, service principals, groups, and a group within a
-//! group. Whoever was deleted is in none of them.
+//! SCIM's ListResponses as they are when the exports are taken: users, service
+//! principals, groups, and a group within a group. Whoever was deleted is in none of
+//! them, whoever left a group not in its members.
 
 use super::answer;
 use crate::simulate::SimulateError;
-use crate::simulate::compute::group_name;
-use crate::simulate::stage::group_members;
+use crate::simulate::compute::{changed_group_name, group_name};
+use crate::simulate::stage::{changed_members, group_members};
 use crate::simulate::write::World;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -63,6 +64,11 @@ pub(super) fn write(world: &World<'_>, dir: &Path) -> Result<(), SimulateError> 
         groups.push(
             json!({ "id": outer_id, "displayName": group_name(workspace), "members": outer }),
         );
+        let reviewers: Vec<Value> = changed_members(world.org.size.exported())
+            .into_iter()
+            .filter_map(member)
+            .collect();
+        groups.push(json!({ "id": changed_group_id(number), "displayName": changed_group_name(workspace), "members": reviewers }));
         groups.push(json!({ "id": inner_id, "displayName": format!("{}-visitors", workspace.name), "members": inner }));
         groups.push(json!({ "id": all_id, "displayName": format!("{}-everyone", workspace.name), "members": everyone }));
     }
@@ -74,6 +80,11 @@ pub(super) fn write(world: &World<'_>, dir: &Path) -> Result<(), SimulateError> 
         answer(dir, name, &list(resources))?;
     }
     Ok(())
+}
+
+/// The id of the group whose members change, of the workspace with that number.
+pub(super) fn changed_group_id(number: usize) -> String {
+    format!("{}", 7003 + 10 * number)
 }
 
 fn list(resources: Vec<Value>) -> Value {
