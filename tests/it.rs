@@ -39,10 +39,14 @@ mod refused;
 mod scan;
 #[path = "it/settle.rs"]
 mod settle;
+#[path = "it/settle_dates.rs"]
+mod settle_dates;
 #[path = "it/settle_kill.rs"]
 mod settle_kill;
 #[path = "it/settle_order.rs"]
 mod settle_order;
+#[path = "it/settle_window.rs"]
+mod settle_window;
 #[path = "it/simulate.rs"]
 mod simulate;
 #[path = "it/twin.rs"]

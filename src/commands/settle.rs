@@ -4,6 +4,7 @@ use super::{Common, UsageError, databricks, last_policy, output, settle_summary}
 use crate::lake::Lake;
 use crate::lake::settle::files::read_date;
 use crate::lake::store::lake_url;
+use crate::lake::vacuum::{RETENTION_DAYS_MIN, vacuum};
 use crate::model::UtcMicros;
 use crate::model::time::date_text;
 use crate::pipeline::settle::{SettleJob, SettleProgress, settle};
@@ -19,14 +20,17 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct SettleArguments {
-    /// Takes every source that was read for complete up to this time, for example
-    /// 2026-03-28T00:00:00Z [default: what its newest row and its usual delay tell]
+    /// Settles up to exactly this time, for example 2026-03-28T00:00:00Z: believes every
+    /// source complete as far as it concerns those rows; a time in the future settles all
+    /// that there is [default: what the newest rows of the sources and their usual delays
+    /// tell]
     #[arg(long, value_name = "TIME")]
     as_of: Option<String>,
     /// Decides rows again that are settled already: after a new policy, or new facts
     #[arg(long)]
     again: bool,
-    /// The first date, in UTC, for example 2026-03-27 [default: the earliest]
+    /// The first date, in UTC, for example 2026-03-27 [default: the earliest]; dates outside
+    /// lose only rows for which one within stands now
     #[arg(long, value_name = "DATE")]
     from: Option<String>,
     /// The last date [default: the latest]
@@ -39,6 +43,14 @@ pub struct SettleArguments {
     /// Directory of Databricks exports, read into the lake first
     #[arg(long, value_name = "DIR")]
     databricks: Option<String>,
+    /// Then deletes files that no version of the last so many days names, for example 30d:
+    /// how far back the first answers stay readable [default: deletes nothing]
+    #[arg(long, value_name = "RETENTION")]
+    vacuum: Option<String>,
+    /// Allows --vacuum to keep less than 7 days; no scan or settle may run meanwhile, for
+    /// the files that it is about to commit would be deleted
+    #[arg(long, requires = "vacuum")]
+    vacuum_force: bool,
     /// How to write the closing summary
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -52,12 +64,19 @@ become few and sorted. All of a date is one commit; settle may be killed at any 
 beside scans. `s3_access.settled` tells the rows apart; the first verdict stays readable in the \
 table's history.
 
-Run it once a day; it does only what has become due.
+Run it once a day; it does only what has become due. Many small settled files of a date are \
+merged, row by row as they are. Where the records of one event lie on several dates, one of them \
+stands, on its own date; between the commits of two dates, or after a kill there, the event has \
+two rows until the next settle, never none.
+
+--as-of says what nobody can know from the data: that sources will tell nothing more of what \
+happened until then. What they tell later all the same is believed only with --again.
 
 Examples:
   bricktrail settle
   bricktrail settle --databricks ./exports --policy ./policy
   bricktrail settle --as-of 2026-03-28T00:00:00Z
+  bricktrail settle --vacuum 30d
   bricktrail settle --again --from 2026-03-01 --to 2026-03-07 --policy ./policy
   bricktrail query --sql \"SELECT settled, count(*) FROM s3_access GROUP BY settled\"";
 
@@ -80,6 +99,9 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
             UsageError("--from lies after --to: no date is between them".to_owned()).into(),
         );
     }
+    let retention = arguments.vacuum.as_deref();
+    let retention = retention.map(|text| retention_of(text, arguments.vacuum_force));
+    let retention = retention.transpose()?;
     let started = Instant::now();
     check_exists(&config.lake)?;
     let mut lake = Lake::open(&config.lake).await?;
@@ -98,15 +120,21 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
     let outcome = settle(&mut lake, job, bar.clone()).await;
     bar.finish();
     let report = outcome?;
+    let vacuumed = match retention {
+        Some(retention) => vacuum(&mut lake, retention, arguments.vacuum_force).await?,
+        None => Vec::new(),
+    };
     let lake = crate::lake::error::place(lake.url());
     let text = match arguments.format {
         Format::Text => {
             let settled = settle_summary::text(&report, &lake, started.elapsed());
-            import.map_or_else(String::new, |import| import.text()) + &settled
+            let vacuumed = settle_summary::vacuum_text(&vacuumed);
+            import.map_or_else(String::new, |import| import.text()) + &settled + &vacuumed
         }
         Format::Json => {
             let imported = import.map(|import| import.json());
-            settle_summary::json(&report, &lake, started.elapsed(), imported)
+            let beside = (imported, vacuumed.as_slice());
+            settle_summary::json(&report, &lake, started.elapsed(), beside)
         }
     };
     output::to_stdout(text.as_bytes()).context("write the summary")?;
@@ -137,6 +165,26 @@ fn time(text: &str) -> Result<UtcMicros, UsageError> {
             "--as-of `{text}` is no time; write it in UTC, like 2026-03-28T00:00:00Z"
         ))
     })
+}
+
+/// How long files are kept that were replaced.
+fn retention_of(text: &str, force: bool) -> Result<chrono::Duration, UsageError> {
+    let retention = humantime::parse_duration(text)
+        .ok()
+        .and_then(|retention| chrono::Duration::from_std(retention).ok())
+        .ok_or_else(|| {
+            UsageError(format!(
+                "--vacuum `{text}` is no time span; write it like 30d"
+            ))
+        })?;
+    if retention < chrono::Duration::days(RETENTION_DAYS_MIN) && !force {
+        return Err(UsageError(format!(
+            "--vacuum `{text}` is less than {RETENTION_DAYS_MIN} days: files that a running scan or settle is \
+             about to commit could be deleted; stop them all and add --vacuum-force if that is \
+             what you want"
+        )));
+    }
+    Ok(retention)
 }
 
 fn date(text: &str) -> Result<i32, UsageError> {

@@ -2,7 +2,9 @@
 
 use super::output::grouped;
 use crate::lake::settle::accesses::LEVELS;
+use crate::lake::vacuum::Vacuumed;
 use crate::model::{AccessPath, Confidence};
+use crate::pipeline::horizon::HeldBy;
 use crate::pipeline::settle_report::{LevelChange, SettleReport};
 use bytesize::ByteSize;
 use serde_json::{Map, Value, json};
@@ -51,6 +53,16 @@ fn horizon(report: &SettleReport, out: &mut String) {
     let Some(horizon) = report.horizon else {
         return;
     };
+    if horizon.held_by == HeldBy::AsOf {
+        say(
+            out,
+            &format!(
+                "Settles   what happened until {}, for --as-of says that all is known of it",
+                horizon.at
+            ),
+        );
+        return;
+    }
     let source = horizon.held_by_name();
     if horizon.is_never() {
         say(
@@ -200,12 +212,35 @@ fn verdicts(report: &SettleReport, out: &mut String) {
     }
 }
 
-/// The same numbers as one JSON object; `databricks` is what was imported before.
+/// What a vacuum deleted; empty if there was none.
+pub fn vacuum_text(vacuumed: &[Vacuumed]) -> String {
+    if vacuumed.is_empty() {
+        return String::new();
+    }
+    let files: u64 = vacuumed.iter().map(|table| table.files).sum();
+    let bytes: u64 = vacuumed.iter().map(|table| table.bytes).sum();
+    let mut out = format!(
+        "\nVacuum    {} files of {} deleted; what a table said before that can no longer be read\n",
+        grouped(files),
+        ByteSize::b(bytes)
+    );
+    for table in vacuumed.iter().filter(|table| table.files > 0) {
+        number(
+            &mut out,
+            table.files,
+            &format!("of {}, {}", table.table, ByteSize::b(table.bytes)),
+        );
+    }
+    out
+}
+
+/// The same numbers as one JSON object, beside what was imported before and what a
+/// vacuum deleted.
 pub fn json(
     report: &SettleReport,
     lake: &str,
     took: Duration,
-    databricks: Option<Value>,
+    (databricks, vacuumed): (Option<Value>, &[Vacuumed]),
 ) -> String {
     let by_confidence = |counts: &[u64; 4]| -> Map<String, Value> {
         let names = Confidence::ALL.iter().map(|of| of.as_str().to_owned());
@@ -269,6 +304,13 @@ pub fn json(
     });
     if let (Some(members), Some(databricks)) = (value.as_object_mut(), databricks) {
         members.insert("databricks".to_owned(), databricks);
+    }
+    if let Some(members) = value.as_object_mut().filter(|_| !vacuumed.is_empty()) {
+        let tables = vacuumed.iter().map(|of| {
+            let figures = json!({"files": of.files, "bytes": of.bytes});
+            (of.table.to_owned(), figures)
+        });
+        members.insert("vacuum".to_owned(), tables.collect::<Map<_, _>>().into());
     }
     format!("{value:#}\n")
 }

@@ -20,7 +20,7 @@ use super::error::LakeError;
 use super::sql;
 use super::store::Lake;
 use crate::model::UtcMicros;
-use crate::model::databricks::DatabricksFacts;
+use crate::model::databricks::{DatabricksFacts, SourceWatermark};
 use crate::model::databricks_join::{Fact, join_all};
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
@@ -87,31 +87,38 @@ pub async fn import_databricks(
 /// # Errors
 /// When a table cannot be read.
 pub async fn read_databricks(url: &Url) -> Result<DatabricksFacts, LakeError> {
-    let sources: Vec<ImportedSource> = held_rows(url).await?;
     let facts = DatabricksFacts {
-        instance_events: held_rows(url).await?,
-        nodes: held_rows(url).await?,
-        clusters: held_rows(url).await?,
-        jobs: held_rows(url).await?,
-        job_runs: held_rows(url).await?,
-        task_runs: held_rows(url).await?,
-        vends: held_rows(url).await?,
-        commands: held_rows(url).await?,
-        share_queries: held_rows(url).await?,
-        group_changes: held_rows(url).await?,
-        statements: held_rows(url).await?,
-        lineage: held_rows(url).await?,
-        scim: held_rows(url).await?,
-        storage_credentials: held_rows(url).await?,
-        external_locations: held_rows(url).await?,
-        workspaces: held_rows(url).await?,
-        watermarks: sources
-            .into_iter()
-            .filter(|source| source.was_read)
-            .map(|source| source.watermark)
-            .collect(),
+        instance_events: whole(url).await?,
+        nodes: whole(url).await?,
+        clusters: whole(url).await?,
+        jobs: whole(url).await?,
+        job_runs: whole(url).await?,
+        task_runs: whole(url).await?,
+        vends: whole(url).await?,
+        commands: whole(url).await?,
+        share_queries: whole(url).await?,
+        group_changes: whole(url).await?,
+        statements: whole(url).await?,
+        lineage: whole(url).await?,
+        scim: whole(url).await?,
+        storage_credentials: whole(url).await?,
+        external_locations: whole(url).await?,
+        workspaces: whole(url).await?,
+        watermarks: read_watermarks(url).await?,
     };
     Ok(facts.joined())
+}
+
+/// Loads up to when each source was read.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn read_watermarks(url: &Url) -> Result<Vec<SourceWatermark>, LakeError> {
+    let sources: Vec<ImportedSource> = whole(url).await?;
+    let read = sources.into_iter().filter(|source| source.was_read);
+    let mut watermarks: Vec<SourceWatermark> = read.map(|source| source.watermark).collect();
+    join_all(&mut watermarks);
+    Ok(watermarks)
 }
 
 /// A fact, and whether the lake's rows say it already.
@@ -244,29 +251,54 @@ async fn append<R: Table + Clone>(
 }
 
 /// The rows of the table, if the lake has it.
-async fn held_rows<R: Table>(lake: &Url) -> Result<Vec<R>, LakeError> {
+pub(super) async fn whole<R: Table>(lake: &Url) -> Result<Vec<R>, LakeError> {
+    let mut rows = Vec::new();
+    for_each_row(lake, &[], |row| rows.push(row)).await?;
+    Ok(rows)
+}
+
+/// Shows each row of the table, if the lake has it, with these columns or, if none is
+/// named, all.
+pub(super) async fn for_each_row<R: Table>(
+    lake: &Url,
+    only: &[&str],
+    show: impl FnMut(R),
+) -> Result<(), LakeError> {
     let url = table_url(lake, R::NAME)?;
     let fail = |source| LakeError::open(R::NAME, &url, source);
     let mut table = DeltaTableBuilder::from_url(url.clone())
         .and_then(DeltaTableBuilder::build)
         .map_err(fail)?;
     if !table.verify_deltatable_existence().await.map_err(fail)? {
-        return Ok(Vec::new());
+        return Ok(());
     }
     table.load().await.map_err(fail)?;
-    rows_of(&table).await
+    show_rows(&table, only, show).await
 }
 
 async fn rows_of<R: Table>(table: &DeltaTable) -> Result<Vec<R>, LakeError> {
+    let mut rows = Vec::new();
+    show_rows(table, &[], |row| rows.push(row)).await?;
+    Ok(rows)
+}
+
+async fn show_rows<R: Table>(
+    table: &DeltaTable,
+    only: &[&str],
+    mut show: impl FnMut(R),
+) -> Result<(), LakeError> {
     let url = table.table_url();
     let fail = |error: datafusion::error::DataFusionError| LakeError::read(R::NAME, url, error);
     let context = sql::new_session();
     sql::register(&context, R::NAME, table).await?;
-    let frame = context.table(R::NAME).await.map_err(fail)?;
-    let mut batches = frame.execute_stream().await.map_err(fail)?;
-    let columns = R::columns();
+    let mut frame = context.table(R::NAME).await.map_err(fail)?;
+    let mut columns = R::columns();
     for Stored { column, .. } in &columns {
-        let found = batches.schema().field_with_name(column.name).cloned();
+        let found = frame
+            .schema()
+            .as_arrow()
+            .field_with_name(column.name)
+            .cloned();
         if !found.is_ok_and(|field| is_of_type(field.data_type(), &column.data_type())) {
             return Err(LakeError::Schema {
                 table: R::NAME,
@@ -275,11 +307,17 @@ async fn rows_of<R: Table>(table: &DeltaTable) -> Result<Vec<R>, LakeError> {
             });
         }
     }
+    if !only.is_empty() {
+        frame = frame.select_columns(only).map_err(fail)?;
+        columns.retain(|each| only.contains(&each.column.name));
+    }
+    let mut batches = frame.execute_stream().await.map_err(fail)?;
     let mut rows = Vec::new();
     while let Some(batch) = batches.next().await {
         read_batch(&batch.map_err(fail)?, &columns, &mut rows);
+        rows.drain(..).for_each(&mut show);
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn is_of_type(found: &DataType, wanted: &DataType) -> bool {

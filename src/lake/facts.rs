@@ -20,10 +20,6 @@ use futures::StreamExt as _;
 pub const SESSIONS_READ_MAX: usize = 50_000;
 pub const INSTANCES_READ_MAX: usize = 50_000;
 
-/// Instance facts read for a date that is settled: those of weeks before, for
-/// machines live long.
-const INSTANCES_OF_DATE_MAX: usize = 200_000;
-
 /// Rows this much older than the newest commit are not read for their copies.
 const COPY_REACH_SECONDS: i64 = 6 * 3600;
 
@@ -149,21 +145,25 @@ pub async fn read_identity(lake: &Lake) -> Result<(Vec<StsSession>, Vec<Ec2Insta
 /// had as long.
 const SESSION_REACH_HOURS: i64 = 73;
 
-/// Loads the identity facts that the accesses of a date can rest on: the sessions
-/// of these days, and the instances that were launched by then.
+/// Loads the identity facts that the accesses of these dates can rest on: the
+/// sessions of these days, and what is told of instances by then.
+///
+/// Instances are not cut: one may have been launched long ago, and whether an
+/// address is a host's follows from all that were.
 ///
 /// # Errors
 /// When a table cannot be read.
 pub async fn read_identity_of(
     lake: &Lake,
-    date: i32,
+    dates: std::ops::RangeInclusive<i32>,
 ) -> Result<(Vec<StsSession>, Vec<Ec2Instance>), LakeError> {
-    let begins = UtcMicros::of_date(date);
-    let hours = |hours: i64| begins.plus_seconds(hours * 3600);
+    let begins = UtcMicros::of_date(*dates.start());
+    let ends = UtcMicros::of_date(dates.end().saturating_add(1));
+    let hours_before = |hours: i64| begins.plus_seconds(-hours * 3600);
     let (first, alive, last) = (
-        hours(-SESSION_REACH_HOURS),
-        hours(-SESSION_REACH_HOURS / 2 - 1),
-        hours(25),
+        hours_before(SESSION_REACH_HOURS),
+        hours_before(SESSION_REACH_HOURS / 2 + 1),
+        ends.plus_seconds(3600),
     );
     let mut sessions = Vec::new();
     let text = format!(
@@ -175,11 +175,27 @@ pub async fn read_identity_of(
     })
     .await?;
     let mut instances = Vec::new();
-    let text = format!(
-        "SELECT * FROM ec2_instances WHERE event_time <= TIMESTAMP '{last}' \
-         ORDER BY event_time DESC, event_id, instance_id LIMIT {INSTANCES_OF_DATE_MAX}"
-    );
+    let text = format!("SELECT * FROM ec2_instances WHERE event_time <= TIMESTAMP '{last}'");
     each_batch(lake, &text, |batch| {
+        instances.extend((0..batch.num_rows()).map(|row| instance_at(batch, row)));
+    })
+    .await?;
+    Ok((sessions, instances))
+}
+
+/// Loads all sessions and instance facts.
+///
+/// # Errors
+/// When a table cannot be read.
+pub async fn read_whole_identity(
+    lake: &Lake,
+) -> Result<(Vec<StsSession>, Vec<Ec2Instance>), LakeError> {
+    let (mut sessions, mut instances) = (Vec::new(), Vec::new());
+    each_batch(lake, "SELECT * FROM sts_sessions", |batch| {
+        sessions.extend((0..batch.num_rows()).map(|row| session_at(batch, row)));
+    })
+    .await?;
+    each_batch(lake, "SELECT * FROM ec2_instances", |batch| {
         instances.extend((0..batch.num_rows()).map(|row| instance_at(batch, row)));
     })
     .await?;

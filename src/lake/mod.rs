@@ -6,14 +6,16 @@
 //! lake: what is committed together and how an interrupted commit is completed;
 //! [`ledger`] knows what is committed already; [`facts`] reads back what is known,
 //! by [`rows`]; [`settle`] reads rows to be decided again, and finds copies;
-//! [`databricks_tables`] and [`databricks`] hold what Databricks records; [`sql`]
-//! answers queries, of which [`queries`] holds those that ship.
+//! [`databricks_tables`] and [`databricks`] hold what Databricks records, of which
+//! [`databricks_window`] reads what is near some dates; [`sql`] answers queries, of which [`queries`] holds those that ship; [`vacuum`] deletes files that are no
+//! longer wanted.
 
 pub mod chunks;
 pub mod columns;
 pub mod data_file;
 pub mod databricks;
 pub mod databricks_tables;
+pub mod databricks_window;
 pub mod delta;
 pub mod error;
 pub mod fact_tables;
@@ -25,6 +27,7 @@ pub mod s3_access;
 pub mod settle;
 pub mod sql;
 pub mod store;
+pub mod vacuum;
 
 pub use error::LakeError;
 pub use fact_tables::LogObject;

@@ -80,6 +80,9 @@ pub struct Rewrite {
     pub removes: Vec<Remove>,
     /// Files of `s3_amendments` whose records stand in the new files, or need not.
     pub amended: Vec<Remove>,
+    /// Files of `s3_access` that stay, and must be there when the commit is made:
+    /// rows that go have theirs there.
+    pub relies_on: Vec<Remove>,
     /// What the log shall tell of it, for people.
     pub summary: serde_json::Value,
 }
@@ -91,7 +94,8 @@ pub enum RewriteOutcome {
     Rewritten {
         version: u64,
     },
-    /// Another writer replaced a file that was to go; nothing changed.
+    /// Another writer replaced a file that was to go, or that must stay; nothing
+    /// changed.
     Outdated,
 }
 
@@ -293,6 +297,7 @@ impl Lake {
         );
         for _ in 0..CONFLICTS_MAX {
             if !self.s3_access.has_all(&rewrite.removes)
+                || !self.s3_access.has_all(&rewrite.relies_on)
                 || !self.s3_amendments().has_all(&rewrite.amended)
             {
                 return Ok(RewriteOutcome::Outdated);

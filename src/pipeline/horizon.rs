@@ -10,15 +10,24 @@ use crate::model::UtcMicros;
 
 /// The widest window around an access, in seconds: lineage comes up to an hour
 /// after it, and runs are told in slices of an hour.
-const WINDOW_SECS: i64 = 3600;
+pub const WINDOW_SECS: i64 = 3600;
 
 /// The horizon, and what holds it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Horizon {
     /// Rows of this time and earlier can be settled.
     pub at: UtcMicros,
-    /// The source of Databricks that has come least far; `None` if it is the trail.
-    pub held_by: Option<FactSource>,
+    pub held_by: HeldBy,
+}
+
+/// What holds a horizon where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    Trail,
+    /// The source of Databricks that has come least far.
+    Source(FactSource),
+    /// Whoever runs the settle said so.
+    AsOf,
 }
 
 impl Horizon {
@@ -28,9 +37,10 @@ impl Horizon {
         let sources = FactSource::ALL.into_iter().filter_map(|source| {
             let until = index.complete_until(source)?;
             // An inventory is complete for all times.
-            (until != UtcMicros::MAX).then(|| (until.plus_seconds(-WINDOW_SECS), Some(source)))
+            let at = until.plus_seconds(-WINDOW_SECS);
+            (until != UtcMicros::MAX).then_some((at, HeldBy::Source(source)))
         });
-        let trail = (trail_until, None);
+        let trail = (trail_until, HeldBy::Trail);
         let (at, held_by) = sources.fold(
             trail,
             |least, source| {
@@ -40,24 +50,34 @@ impl Horizon {
         Horizon { at, held_by }
     }
 
+    /// The horizon that was asked for, whatever the sources have passed: what concerns
+    /// rows up to then is taken for known.
+    pub fn as_of(at: UtcMicros) -> Horizon {
+        Horizon {
+            at,
+            held_by: HeldBy::AsOf,
+        }
+    }
+
     /// The name of the export that holds it, as under `--databricks`; `trail` if it
-    /// is the trail.
+    /// is the trail, and `as_of` if it was asked for.
     pub fn held_by_name(&self) -> &'static str {
         match self.held_by {
-            None => "trail",
-            Some(FactSource::Audit) => "system.access.audit",
-            Some(FactSource::InstanceEvents) => "system.compute.instance_events",
-            Some(FactSource::NodeTimeline) => "system.compute.node_timeline",
-            Some(FactSource::Clusters) => "system.compute.clusters",
-            Some(FactSource::ClustersApi) => "clusters.json",
-            Some(FactSource::Jobs) => "system.lakeflow.jobs",
-            Some(FactSource::JobRuns) => "system.lakeflow.job_run_timeline",
-            Some(FactSource::TaskRuns) => "system.lakeflow.job_task_run_timeline",
-            Some(FactSource::QueryHistory) => "system.query.history",
-            Some(FactSource::Lineage) => "system.access.table_lineage",
-            Some(FactSource::StorageCredentials) => "unity-catalog/storage-credentials",
-            Some(FactSource::ExternalLocations) => "unity-catalog/external-locations",
-            Some(FactSource::Scim) => "scim",
+            HeldBy::Trail => "trail",
+            HeldBy::AsOf => "as_of",
+            HeldBy::Source(FactSource::Audit) => "system.access.audit",
+            HeldBy::Source(FactSource::InstanceEvents) => "system.compute.instance_events",
+            HeldBy::Source(FactSource::NodeTimeline) => "system.compute.node_timeline",
+            HeldBy::Source(FactSource::Clusters) => "system.compute.clusters",
+            HeldBy::Source(FactSource::ClustersApi) => "clusters.json",
+            HeldBy::Source(FactSource::Jobs) => "system.lakeflow.jobs",
+            HeldBy::Source(FactSource::JobRuns) => "system.lakeflow.job_run_timeline",
+            HeldBy::Source(FactSource::TaskRuns) => "system.lakeflow.job_task_run_timeline",
+            HeldBy::Source(FactSource::QueryHistory) => "system.query.history",
+            HeldBy::Source(FactSource::Lineage) => "system.access.table_lineage",
+            HeldBy::Source(FactSource::StorageCredentials) => "unity-catalog/storage-credentials",
+            HeldBy::Source(FactSource::ExternalLocations) => "unity-catalog/external-locations",
+            HeldBy::Source(FactSource::Scim) => "scim",
         }
     }
 
@@ -96,7 +116,7 @@ mod tests {
     #[test]
     fn without_exports_the_trail_alone_is_waited_for() {
         let horizon = Horizon::of(&index(&[]), at(5));
-        assert_eq!((horizon.at, horizon.held_by), (at(5), None));
+        assert_eq!((horizon.at, horizon.held_by), (at(5), HeldBy::Trail));
     }
 
     #[test]
@@ -109,9 +129,7 @@ mod tests {
         let horizon = Horizon::of(&index, at(300));
         // Node timelines lag seven days.
         assert_eq!(horizon.at, at(200 - 7 * 24 - 1));
-        assert_eq!(horizon.held_by, Some(FactSource::NodeTimeline));
-        let horizon = Horizon::of(&index.as_of(at(200)), at(300));
-        assert_eq!(horizon.at, at(199));
+        assert_eq!(horizon.held_by, HeldBy::Source(FactSource::NodeTimeline));
     }
 
     #[test]

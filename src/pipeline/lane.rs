@@ -22,7 +22,8 @@ use crate::lake::s3_access::{DecidedAccess, UNREPEATED, columns};
 use crate::lake::settle::accesses::{self, Labels, RowLog};
 use crate::lake::settle::copies::FileSurvey;
 use crate::lake::settle::files::{DateFile, Holder, Tables};
-use crate::lake::settle::{keep, reader};
+use crate::lake::settle::keep::Keeper;
+use crate::lake::settle::reader;
 use crate::model::{UtcMicros, Verdict};
 use crate::policy::Policy;
 use std::collections::{BTreeMap, HashMap};
@@ -36,6 +37,9 @@ pub const FILE_ROWS_MAX: usize = 384 * 1024;
 /// With as much again while they are encoded, a settle stays below 600 MB beside the
 /// identity facts of a date.
 pub const HELD_BYTES_MAX: usize = 96 * 1024 * 1024;
+
+/// Small settled files are merged until they have so many bytes.
+const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Rows of a file are sorted by time in steps of so many microseconds, and within a
 /// step by who did what: rows alike lie together, and take less room.
@@ -76,7 +80,7 @@ pub struct DateWork {
     pub date: i32,
     /// Each file with what stands in it and what is to be done.
     pub files: Vec<(DateFile, FileSurvey, Task)>,
-    pub index: IdentityIndex,
+    pub index: Arc<IdentityIndex>,
     /// Rows of this time and earlier become settled.
     pub horizon: UtcMicros,
     pub now: UtcMicros,
@@ -100,20 +104,24 @@ impl DateWork {
             tools,
             amended: 0,
             report: SettleReport::default(),
+            kept: None,
         };
         for (file, survey, task) in &self.files {
             let go_on = match task {
                 Task::Decide { settled_too } => {
-                    lane.read(file, survey, *settled_too, &mut write)?
+                    lane.finish_kept(&mut write)?
+                        && lane.read(file, survey, *settled_too, &mut write)?
                 }
-                Task::Keep => lane.keep(file, survey)?.is_none_or(&mut write),
+                Task::Keep => lane.keep(file, survey, &mut write)?,
             };
             if !go_on {
                 return Ok(lane.report);
             }
             progress(survey.rows);
         }
-        lane.flush(&mut write)?;
+        if lane.finish_kept(&mut write)? {
+            lane.flush(&mut write)?;
+        }
         Ok(lane.report)
     }
 }
@@ -128,6 +136,8 @@ struct Lane<'w> {
     /// Rows held that come from `s3_amendments`.
     amended: u64,
     report: SettleReport,
+    /// A file of settled rows in the making, and their verdict.
+    kept: Option<(Verdict, Keeper)>,
 }
 
 /// A row to be written: its place among those held, and its decision.
@@ -143,11 +153,43 @@ impl Lane<'_> {
         self.work.tables.unreadable(file, cause)
     }
 
-    fn keep(&self, file: &DateFile, survey: &FileSurvey) -> Result<Option<EncodedFile>, LakeError> {
-        let writer = file_writer();
-        let place = (self.work.date, file.verdict);
-        keep::keep_settled(file.open(&self.work.tables)?, survey, place, &writer)
-            .map_err(|error| self.unreadable(file, error))
+    /// Adds the settled rows of a file that stay to those before of the same verdict.
+    fn keep(
+        &mut self,
+        file: &DateFile,
+        survey: &FileSurvey,
+        write: &mut impl FnMut(EncodedFile) -> bool,
+    ) -> Result<bool, LakeError> {
+        let is_over = |(verdict, keeper): &(Verdict, Keeper)| {
+            *verdict != file.verdict || keeper.bytes() >= KEPT_BYTES_MAX
+        };
+        if self.kept.as_ref().is_some_and(is_over) && !self.finish_kept(write)? {
+            return Ok(false);
+        }
+        let (_, keeper) = match &mut self.kept {
+            Some(kept) => kept,
+            none => {
+                let keeper = Keeper::new(&file_writer()).map_err(encode_error)?;
+                none.insert((file.verdict, keeper))
+            }
+        };
+        keeper
+            .add(file.open(&self.work.tables)?, survey)
+            .map_err(|error| self.work.tables.unreadable(file, error))?;
+        Ok(true)
+    }
+
+    fn finish_kept(
+        &mut self,
+        write: &mut impl FnMut(EncodedFile) -> bool,
+    ) -> Result<bool, LakeError> {
+        let Some((verdict, keeper)) = self.kept.take() else {
+            return Ok(true);
+        };
+        let file = keeper
+            .finish((self.work.date, verdict))
+            .map_err(encode_error)?;
+        Ok(file.is_none_or(write))
     }
 
     /// Takes the rows of a file; what is full is written on the way.
@@ -283,7 +325,7 @@ impl Lane<'_> {
     }
 }
 
-fn file_writer() -> FileWriter {
+pub fn file_writer() -> FileWriter {
     FileWriter::new(schema(&columns()), &UNREPEATED, &["event_time"])
 }
 

@@ -3,9 +3,9 @@
 //! [`source`] lists objects, [`route`] says what a name is, [`budget`] bounds what is in flight, [`process`]
 //! makes accesses of an object, [`decide`] asks identity and policy, [`batch`]
 //! makes rows of accesses, [`scan`] runs them all, [`report`] counts, [`used_logs`]
-//! saves memory from being asked for anew. [`settle`] decides rows of the lake again,
-//! in a [`lane`], once [`horizon`] says that all is known, and tells what changed in a
-//! [`settle_report`].
+//! saves memory from being asked for anew. [`settle`] decides rows of the lake again
+//! once [`horizon`] says that all is known, [`settle_date`] by date, in a [`lane`]; rows
+//! of other dates go that have [`yielded`]; a [`settle_report`] tells what changed.
 
 pub mod batch;
 pub mod budget;
@@ -17,6 +17,8 @@ pub mod report;
 pub mod route;
 pub mod scan;
 pub mod settle;
+mod settle_date;
 pub mod settle_report;
 pub mod source;
 mod used_logs;
+mod yielded;

@@ -242,6 +242,158 @@ fn only_rows_whose_time_has_come_are_settled_and_settled_ones_stay() {
     assert!(report["files"]["after"].as_i64() <= Some(2), "{report:#}");
 }
 
+#[test]
+fn many_small_settled_files_of_a_date_become_few_and_no_row_changes() {
+    let world = World::new();
+    let all = "SELECT * FROM s3_access ORDER BY event_id";
+    let names = || -> Vec<String> {
+        let files = files_below(&world.path("lake/s3_access")).into_iter();
+        let names = files.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        names.filter(|name| name.ends_with(".parquet")).collect()
+    };
+    let mut rows = Vec::new();
+    for round in 0..7_u64 {
+        let records: Vec<Value> = (0..20)
+            .map(|n| {
+                get_object(
+                    &guid(round * 100 + n),
+                    NOON,
+                    user(),
+                    &format!("k{round}/{n}"),
+                )
+            })
+            .collect();
+        let key = log_key(
+            ACCOUNT,
+            "us-west-2",
+            &format!("13{round:02}"),
+            &format!("{round:016x}"),
+        );
+        world.put_log(&key, &records);
+        world.scan();
+        let before = names();
+        let report = settle(&world, "lake", &[]);
+        assert_eq!(report["rows"]["settled"], 20, "{report:#}");
+        // Rows of before are as they were, to the moment of their decision.
+        let now = world.query(all);
+        for row in &rows {
+            assert!(now.contains(row), "round {round}: {row}");
+        }
+        rows = now;
+        let written = names()
+            .into_iter()
+            .filter(|name| !before.contains(name))
+            .count();
+        assert!(written <= 2, "round {round}: {written} files");
+    }
+    assert_eq!(rows.len(), 140);
+    let settled = "SELECT count(*) AS n FROM s3_access WHERE NOT settled";
+    assert_eq!(world.number(settled), 0);
+    // Those that have become many are merged also when nothing else is to be done.
+    let report = settle(&world, "lake", &[]);
+    assert_eq!(
+        (&report["dates"], &report["rows"]["settled"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(world.query(all), rows);
+    assert_eq!(settle(&world, "lake", &[])["dates"], 0);
+    let log = files_below(&world.path("lake/s3_access/_delta_log"));
+    let mut standing = std::collections::BTreeSet::new();
+    for entry in log
+        .iter()
+        .filter(|path| path.extension().is_some_and(|of| of == "json"))
+    {
+        for line in std::fs::read_to_string(entry).unwrap().lines() {
+            let action: Value = serde_json::from_str(line).unwrap();
+            if let Some(path) = action["add"]["path"].as_str() {
+                standing.insert(path.to_owned());
+            }
+            if let Some(path) = action["remove"]["path"].as_str() {
+                standing.remove(path);
+            }
+        }
+    }
+    assert!((1..=4).contains(&standing.len()), "{standing:?}");
+}
+
+#[test]
+fn vacuum_deletes_what_was_replaced_and_refuses_to_do_so_early() {
+    let world = World::new();
+    fill(&world, 3, 20, 30);
+    world.scan();
+    let events = world.events();
+    settle(&world, "lake", &[]);
+    let data = || {
+        let files = files_below(&world.path("lake/s3_access")).into_iter();
+        files
+            .filter(|path| path.extension().is_some_and(|of| of == "parquet"))
+            .count()
+    };
+    let before = data();
+    // As a killed settle leaves it.
+    world.put(
+        "lake/s3_access/event_date=2026-03-27/verdict=in_policy/settled-x.zstd.parquet",
+        b"x",
+    );
+    let output = world.run(&["settle", "--vacuum", "1h"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        errors(&output).contains("--vacuum-force"),
+        "{}",
+        errors(&output)
+    );
+    let output = world.run(&["settle", "--vacuum", "soon"]);
+    assert_eq!(output.status.code(), Some(2));
+    let report = settle(&world, "lake", &["--vacuum", "7d"]);
+    assert_eq!(report["vacuum"]["s3_access"]["files"], 0, "{report:#}");
+    assert_eq!(data(), before + 1);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let report = settle(&world, "lake", &["--vacuum", "1ms", "--vacuum-force"]);
+    let deleted = report["vacuum"]["s3_access"]["files"].as_u64().unwrap();
+    assert!(deleted >= 2, "{report:#}");
+    assert!(
+        report["vacuum"]["s3_access"]["bytes"].as_u64() > Some(1000),
+        "{report:#}"
+    );
+    assert_eq!(data() as u64, before as u64 + 1 - deleted);
+    assert_eq!(world.events(), events);
+    // And the lake goes on.
+    fill_more(&world);
+    world.scan();
+    let report = settle(&world, "lake", &[]);
+    assert_eq!(report["rows"]["settled"], 50, "{report:#}");
+    assert_eq!(world.events().len(), events.len() + 50);
+}
+
+#[test]
+fn as_of_settles_up_to_exactly_then() {
+    let world = simulated(&["--events", "2000", "--days", "1", "--seed", "14"], &[]);
+    world.scan_with(&["--databricks", "sim/databricks", "sim/trail"]);
+    let times = world.one(
+        "SELECT min(event_time) AS first, max(event_time) AS last, \
+         approx_percentile_cont(event_time::bigint, 0.5)::bigint AS middle FROM s3_access",
+    );
+    let middle = UtcMicros(times["middle"].as_i64().unwrap()).to_string();
+    let report = settle(&world, "lake", &["--as-of", &middle]);
+    assert_eq!(report["settled_until"], middle);
+    assert_eq!(report["held_by"], "as_of");
+    let wrong = format!(
+        "SELECT count(*) AS n FROM s3_access WHERE settled <> (event_time <= TIMESTAMP '{middle}')"
+    );
+    assert_eq!(world.number(&wrong), 0, "{report:#}");
+    assert!(report["rows"]["settled"].as_i64() > Some(100), "{report:#}");
+    assert!(
+        report["rows"]["provisional"].as_i64() > Some(100),
+        "{report:#}"
+    );
+    let report = settle(&world, "lake", &["--as-of", "2100-01-01T00:00:00Z"]);
+    assert!(report["rows"]["settled"].as_i64() > Some(100), "{report:#}");
+    assert_eq!(
+        world.number("SELECT count(*) AS n FROM s3_access WHERE NOT settled"),
+        0
+    );
+}
+
 fn fill_more(world: &World) {
     let records: Vec<Value> = (0..50)
         .map(|n| get_object(&guid(700_000 + n), NOON, user(), &format!("late-{n}")))
@@ -484,22 +636,6 @@ fn of_records_that_correct_each_other_one_stands() {
     let row = world.one("SELECT * FROM s3_access WHERE object_key = 'b'");
     assert_eq!(row["settled"], true);
     assert_eq!(world.number("SELECT count(*) AS n FROM s3_access"), 2);
-}
-
-#[test]
-fn a_correction_of_another_day_waits_beside_the_row() {
-    let (mut original, mut correction) = corrected();
-    original["eventTime"] = "2026-03-26T23:59:59Z".into();
-    correction["eventTime"] = "2026-03-27T00:00:10Z".into();
-    for order in [
-        &[Some(&original), Some(&correction)][..],
-        &[Some(&original), None, Some(&correction), None],
-    ] {
-        let world = deliver(order);
-        let row = world.one("SELECT * FROM s3_access WHERE object_key = 'b'");
-        assert_eq!(row["event_id"], original["eventID"]);
-        assert_eq!(world.number("SELECT count(*) AS n FROM s3_amendments"), 1);
-    }
 }
 
 #[test]

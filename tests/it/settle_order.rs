@@ -18,7 +18,11 @@ const SETTLED: &str = "SELECT * EXCLUDE (ingested_at, attributed_at, source_uri,
 
 /// A simulated organisation, with twins and corrections beside what it has anyway.
 fn world() -> World {
-    let world = simulated(&["--events", "4000", "--days", "1", "--seed", "21"], &[]);
+    let arguments = ["--events", "4000", "--days", "1", "--seed", "21"];
+    with_twins_and_corrections(simulated(&arguments, &[]))
+}
+
+fn with_twins_and_corrections(world: World) -> World {
     world.put("small.toml", b"[scan]\ncommit_objects = 25\n");
     let day = NOON.split('T').next().unwrap();
     for n in 0..40_u64 {
@@ -122,6 +126,145 @@ fn run(world: &World, lake: &str, steps: &[Step]) -> String {
     let again: &[&str] = if is_settled { &["--again"] } else { &[] };
     settle(world, lake, &[&arguments[..], again].concat());
     said.join(", ")
+}
+
+/// A trail in which no object holds both S3 events and what tells of identities, so
+/// that one can come before the other: the objects of identities, and the others.
+fn parted(world: &World) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut facts, mut events) = (Vec::new(), Vec::new());
+    for path in files_below(&world.path("sim/trail")) {
+        let Ok(log) = serde_json::from_slice::<Value>(&gunzip(&std::fs::read(&path).unwrap()))
+        else {
+            continue;
+        };
+        let Some(records) = log["Records"].as_array() else {
+            continue;
+        };
+        let is_s3 = |record: &&Value| {
+            let source = record["eventSource"].as_str().unwrap_or_default();
+            source.starts_with("s3")
+        };
+        let (of_s3, others): (Vec<&Value>, Vec<&Value>) = records.iter().partition(is_s3);
+        let below = path.strip_prefix(world.path("sim/trail")).unwrap();
+        for (part, records, paths) in [
+            ("facts", others, &mut facts),
+            ("events", of_s3, &mut events),
+        ] {
+            if !records.is_empty() {
+                let records: Vec<Value> = records.into_iter().cloned().collect();
+                let name = format!("parted/{part}/{}", below.to_str().unwrap());
+                world.put(&name, &gzip(&log_text(&records)));
+                paths.push(world.path(&name));
+            }
+        }
+    }
+    assert!(facts.len() > 10 && events.len() > 10);
+    (facts, events)
+}
+
+fn scan(world: &World, lake: &str, objects: &[PathBuf]) {
+    let objects: Vec<&str> = objects.iter().map(|path| path.to_str().unwrap()).collect();
+    let config = ["scan", "--config", "small.toml", "--policy", "sim/policy"];
+    let output = world
+        .command_in(lake, &[&config[..], &objects].concat())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+}
+
+fn import(world: &World, lake: &str) {
+    world.put("empty/README.md", b"no log");
+    let all = ["scan", "--databricks", "sim/databricks", "empty"];
+    let output = world.command_in(lake, &all).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+}
+
+/// Columns of the rows that differ.
+fn difference(found: &Value, expected: &Value) -> Vec<String> {
+    let columns = expected.as_object().unwrap().iter();
+    let differ = columns.filter(|(name, value)| found.get(*name) != Some(value));
+    differ
+        .map(|(name, value)| format!("{name}: {:?}, not {value}", found.get(name)))
+        .collect()
+}
+
+/// What the sources have passed is settled on the way, as it comes; not before.
+#[test]
+fn settling_on_the_way_decides_as_settling_in_the_end() {
+    let without = ["system.compute.node_timeline"];
+    let world = with_twins_and_corrections(simulated(
+        &["--events", "3000", "--days", "1", "--seed", "23"],
+        &without,
+    ));
+    let (facts, events) = parted(&world);
+    let natural = ["--policy", "sim/policy"];
+    let again = ["--policy", "sim/policy", "--again"];
+    import(&world, "straight");
+    scan(&world, "straight", &[&facts[..], &events[..]].concat());
+    let report = settle(&world, "straight", &natural);
+    assert_ne!(report["held_by"], "trail", "{report:#}");
+    assert!(
+        report["rows"]["provisional"].as_i64() > Some(50),
+        "{report:#}"
+    );
+    let settled = SETTLED.replace(" ORDER BY", " WHERE settled ORDER BY");
+    let key = |row: &Value| format!("{} {}", row["event_id"], row["aws_account_id"]);
+    let expected = world.query_in("straight", &settled);
+    let by_key: std::collections::HashMap<String, &Value> =
+        expected.iter().map(|row| (key(row), row)).collect();
+    assert!(expected.len() > 1000);
+    let mut random = Random(seed());
+    for order in 0..4 {
+        let lake = format!("order-{order}");
+        // The first two know from the start what is to be known, the others do not.
+        let knows = order < 2;
+        let mut objects = events.clone();
+        match knows {
+            true => {
+                scan(&world, &lake, &facts);
+                import(&world, &lake);
+            }
+            false => objects.extend(facts.clone()),
+        }
+        shuffle(&mut objects, &mut random);
+        let mut compared = 0;
+        for part in objects.chunks(objects.len().div_ceil(4)) {
+            scan(&world, &lake, part);
+            settle(&world, &lake, &natural);
+            if !knows {
+                continue;
+            }
+            for row in world.query_in(&lake, &settled) {
+                // Of an event's records another one may be still to come.
+                let Some(expected) = by_key.get(&key(&row)) else {
+                    continue;
+                };
+                let differs = difference(&row, expected);
+                assert!(differs.is_empty(), "{lake}: {}: {differs:#?}", key(&row));
+                compared += 1;
+            }
+        }
+        if !knows {
+            import(&world, &lake);
+            settle(&world, &lake, &again);
+        }
+        assert!(!knows || compared > 2000, "{lake}: {compared}");
+        for last in [&natural[..], &again] {
+            settle(&world, &lake, last);
+            // Before the import nothing but the trail was waited for: more was settled.
+            let found = world.query_in(&lake, &settled);
+            let mut found: Vec<&Value> = found
+                .iter()
+                .filter(|row| by_key.contains_key(&key(row)))
+                .collect();
+            found.sort_by_key(|row| key(row));
+            assert_eq!(found.len(), expected.len(), "{lake}");
+            for found in found {
+                let differs = difference(found, by_key[&key(found)]);
+                assert!(differs.is_empty(), "{lake}: {}: {differs:#?}", key(found));
+            }
+        }
+    }
 }
 
 /// At any time a reader sees a record once.

@@ -1,25 +1,29 @@
-//! Finds the records of one event among the rows of a date, by their keys alone.
+//! Finds the records of one event among the rows of a date and its guests, by their
+//! keys alone. Guests are the few rows of other dates that may be of the same events
+//! (`elsewhere`).
 //!
 //! Three kinds, each with a key of its own ([`CopyKeys`]): copies of a record, in
 //! several objects or trails; twins, which several accounts got of one access; and
 //! corrections, which name the event they correct. Of all of them one row stays.
 //!
-//! INVARIANT (content, not arrival): which one stays follows from [`CopyRank`], and
-//! between corrections of one event from their times and ids. Only copies of one
-//! record, which are equal but for where they were read, are told apart by their
-//! place: a settled one first, so that nothing is written anew for a mere copy.
+//! INVARIANT (content, not arrival): which one stays follows from [`CopyRank`], then
+//! from the time of the event, and between corrections of one event from their times
+//! and ids. Only copies of one record, which are equal but for where they were read,
+//! are told apart by their place: a settled one first, so that nothing is written
+//! anew for a mere copy. Records on two dates differ in their times: whichever date
+//! is looked at, the same one stays.
 //!
 //! INVARIANT (one stays): of records that correct each other in a circle, which only
 //! bad data can have, the last stays. What amends an event is taken only if a row
-//! of that event stands in the same date: elsewhere it would be a second one.
+//! of that event stands, here or elsewhere, or if none does in the whole lake.
 //!
 //! INVARIANT (bounded): the keys held at a time are at most [`KEYS_MAX`]; a date
 //! with more rows is gone through several times, each time for other keys.
 //! Corrections are few, and held all at once.
-//!
-//! Deliberately absent: records of one event that lie on two dates. A correction or
-//! twin around midnight can; it stays in `s3_amendments`, beside the row.
 
+use super::bits::{Bits, Place};
+use super::corrections::{Correction, lasts_of_circles};
+use super::elsewhere::Guest;
 use super::files::{DateFile, Holder, Tables};
 use super::reader::{Texts, open, time_at, truth_at};
 use crate::lake::error::LakeError;
@@ -34,7 +38,7 @@ use std::collections::{HashMap, HashSet};
 pub const KEYS_MAX: u64 = 2_000_000;
 
 /// The columns that tell records of one event.
-const COLUMNS: [&str; 10] = [
+pub const COLUMNS: [&str; 10] = [
     "event_id",
     "content_id",
     "event_time",
@@ -50,8 +54,32 @@ const COLUMNS: [&str; 10] = [
 /// What stands in the files of a date, row by row.
 #[derive(Default)]
 pub struct Survey {
+    /// Those of the date.
     pub files: Vec<FileSurvey>,
+    /// Those of other dates.
+    pub guests: Vec<FileSurvey>,
+    /// Rows of the date that go.
     pub dropped: Dropped,
+    /// Rows that go, or should, for one on another date. Files are numbered: those of
+    /// the date, then the guests.
+    pub ties: Vec<Tie>,
+}
+
+/// A row that another stands for, where the two are on different dates, or both
+/// elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Tie {
+    pub loser: Place,
+    pub winner: Place,
+    pub why: Why,
+}
+
+/// Why a row goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Copy,
+    Twin,
+    Corrected,
 }
 
 /// What stands in one file.
@@ -62,10 +90,17 @@ pub struct FileSurvey {
     pub settled: Bits,
     /// Rows that another record of their event stands for.
     pub dropped: Bits,
-    /// Of what amends events: rows whose event has a row in the same date.
+    /// Of what amends events: rows whose event has a row.
     anchored: Bits,
+    /// Rows for whose event another record must stand somewhere, or stood: all that
+    /// amends, and corrections that are not settled.
+    seeks: Bits,
+    /// Those of them for which it was seen.
+    partnered: Bits,
     /// Whether it is of those that amend.
-    amends: bool,
+    pub amends: bool,
+    /// Whether a row of it stands for one of another date, which is still there.
+    pending: bool,
 }
 
 /// Rows that go, by reason.
@@ -86,68 +121,16 @@ impl Dropped {
         self.corrected += other.corrected;
     }
 
+    pub fn count(&mut self, why: Why) {
+        match why {
+            Why::Copy => self.copies += 1,
+            Why::Twin => self.twins += 1,
+            Why::Corrected => self.corrected += 1,
+        }
+    }
+
     pub fn total(&self) -> u64 {
         self.copies + self.twins + self.corrected
-    }
-}
-
-/// A set of rows of a file.
-#[derive(Clone, Debug, Default)]
-pub struct Bits {
-    words: Vec<u64>,
-    count: u64,
-}
-
-impl Bits {
-    /// Whether it was not there before.
-    pub fn insert(&mut self, row: usize) -> bool {
-        let (word, bit) = (row / 64, 1_u64 << (row % 64));
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
-        }
-        let Some(word) = self.words.get_mut(word) else {
-            return false;
-        };
-        let is_new = *word & bit == 0;
-        *word |= bit;
-        self.count += u64::from(is_new);
-        is_new
-    }
-
-    pub fn has(&self, row: usize) -> bool {
-        let word = self.words.get(row / 64);
-        word.is_some_and(|word| word & (1 << (row % 64)) != 0)
-    }
-
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Those that are not in the other set.
-    pub fn count_without(&self, other: &Bits) -> u64 {
-        let others = other.words.iter().chain(std::iter::repeat(&0));
-        let words = self.words.iter().zip(others);
-        words
-            .map(|(word, other)| u64::from((word & !other).count_ones()))
-            .sum()
-    }
-}
-
-/// Where a row stands: its file and its place there, packed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place(u64);
-
-impl Place {
-    fn of(file: usize, row: usize) -> Place {
-        Place((file as u64) << 40 | row as u64)
-    }
-
-    fn file(self) -> usize {
-        usize::try_from(self.0 >> 40).unwrap_or(usize::MAX)
-    }
-
-    fn row(self) -> usize {
-        usize::try_from(self.0 & ((1 << 40) - 1)).unwrap_or(usize::MAX)
     }
 }
 
@@ -156,43 +139,44 @@ impl Place {
 struct Entry {
     key: CopyKey,
     rank: CopyRank,
+    at: UtcMicros,
     settled: bool,
-    place: Place,
-}
-
-/// A correction, by what it corrects.
-#[derive(Clone, Copy)]
-struct Correction {
-    original: CopyKey,
-    /// The later one counts; of two at one time, that of the greater key.
-    order: Order,
     place: Place,
 }
 
 /// The records of one pass.
 #[derive(Default)]
 struct Pass {
+    /// So many files are of the date; those after them are guests.
+    own_files: usize,
     own: Vec<Entry>,
     shared: Vec<Entry>,
     corrections: Vec<Correction>,
 }
 
-/// Reads the keys of all rows and finds those that go.
+/// Reads the keys of all rows and finds those that go. `again` says whether settled
+/// corrections, too, seek what they correct.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub fn survey(
     tables: &Tables,
     files: &[DateFile],
+    guests: &[Guest],
+    again: bool,
     mut progress: impl FnMut(u64),
 ) -> Result<Survey, LakeError> {
     let of_file = |file: &DateFile| FileSurvey {
         amends: file.holder == Holder::Amendments,
         ..FileSurvey::default()
     };
+    let all = || {
+        let guests = guests.iter().map(|guest| (&guest.file, Some(guest)));
+        files.iter().map(|file| (file, None)).chain(guests)
+    };
     let mut survey = Survey {
-        files: files.iter().map(of_file).collect(),
-        dropped: Dropped::default(),
+        files: all().map(|(file, _)| of_file(file)).collect(),
+        ..Survey::default()
     };
     let rows: u64 = files.iter().filter_map(|file| file.file.stats.rows).sum();
     let passes = rows.div_ceil(KEYS_MAX).max(1);
@@ -201,9 +185,10 @@ pub fn survey(
         let room = usize::try_from(rows / passes / 8 * 9).unwrap_or_default();
         let mut pass = Pass {
             own: Vec::with_capacity(room + 64),
+            own_files: files.len(),
             ..Pass::default()
         };
-        for (file, date_file) in files.iter().enumerate() {
+        for (file, (date_file, guest)) in all().enumerate() {
             let fail = |error: String| tables.unreadable(date_file, error);
             let reader = open(date_file.open(tables)?, &COLUMNS);
             let reader = reader.map_err(|error| fail(error.to_string()))?;
@@ -211,18 +196,22 @@ pub fn survey(
             for batch in reader {
                 let batch = batch.map_err(|error| fail(error.to_string()))?;
                 let is_own = |key: &CopyKey| is_of_pass(key, number, passes);
-                pass.read(&batch, (file, first_row), is_own);
+                pass.read(&batch, (file, first_row), guest, is_own);
                 if number == 0
                     && let Some(of_file) = survey.files.get_mut(file)
                 {
-                    of_file.count(&batch, first_row);
-                    progress(batch.num_rows() as u64);
+                    of_file.count(&batch, first_row, guest.is_none().then_some(again));
+                    if guest.is_none() {
+                        progress(batch.num_rows() as u64);
+                    }
                 }
                 first_row += batch.num_rows();
             }
         }
         pass.resolve(&mut survey);
     }
+    survey.guests = survey.files.split_off(files.len());
+    survey.note_pending();
     Ok(survey)
 }
 
@@ -232,12 +221,21 @@ fn is_of_pass(key: &CopyKey, number: u64, passes: u64) -> bool {
 }
 
 impl FileSurvey {
-    fn count(&mut self, batch: &RecordBatch, first_row: usize) {
+    /// Counts rows; `seeking` is given for the date's own files.
+    fn count(&mut self, batch: &RecordBatch, first_row: usize, seeking: Option<bool>) {
         self.rows += batch.num_rows() as u64;
         let settled = batch.column_by_name("settled");
+        let originals = Texts::of(batch, "original_event_id");
         for row in 0..batch.num_rows() {
-            if truth_at(settled, row) {
+            let is_settled = truth_at(settled, row);
+            if is_settled {
                 self.settled.insert(first_row + row);
+            }
+            let seeks = seeking.is_some_and(|again| {
+                self.amends || originals.at(row).is_some() && (again || !is_settled)
+            });
+            if seeks {
+                self.seeks.insert(first_row + row);
             }
         }
     }
@@ -256,18 +254,47 @@ impl FileSurvey {
         !self.dropped.has(row) && (!self.amends || self.anchored.has(row))
     }
 
-    /// Rows that amend an event of this date and stand for it.
+    /// Rows that amend an event and stand for it.
     pub fn amendments_taken(&self) -> u64 {
         self.anchored.count_without(&self.dropped)
     }
 
-    /// Whether rows stay where they are, for want of the event that they amend.
-    pub fn has_unanchored(&self) -> bool {
+    /// Whether rows stay where they are, for want of the event that they amend, or
+    /// to remind of a row elsewhere that has to go yet.
+    pub fn must_wait(&self) -> bool {
+        self.pending || self.has_unanchored()
+    }
+
+    /// Whether a row elsewhere has to go when this file's rows are taken.
+    pub fn is_pending(&self) -> bool {
+        self.pending
+    }
+
+    fn has_unanchored(&self) -> bool {
         let waiting = |row: &u64| {
             let row = usize::try_from(*row).unwrap_or(usize::MAX);
             !self.dropped.has(row) && !self.anchored.has(row)
         };
         self.amends && (0..self.rows).any(|row| waiting(&row))
+    }
+
+    /// How many rows seek another record of their event that was not seen.
+    pub fn lone(&self) -> u64 {
+        self.seeks.count_without(&self.partnered)
+    }
+
+    pub fn is_lone(&self, row: usize) -> bool {
+        self.seeks.has(row) && !self.partnered.has(row)
+    }
+
+    /// Takes what amends an event of which nothing stands anywhere: it is all that
+    /// is known of it.
+    pub fn adopt(&mut self) {
+        for row in 0..usize::try_from(self.rows).unwrap_or_default() {
+            if self.amends && self.is_lone(row) {
+                self.anchored.insert(row);
+            }
+        }
     }
 }
 
@@ -276,28 +303,19 @@ impl Pass {
         &mut self,
         batch: &RecordBatch,
         (file, first_row): (usize, usize),
+        guest: Option<&Guest>,
         is_own: impl Fn(&CopyKey) -> bool,
     ) {
-        let texts = |name: &str| Texts::of(batch, name);
-        let (event_id, content_id) = (texts("event_id"), texts("content_id"));
-        let (event_name, account_id) = (texts("event_name"), texts("aws_account_id"));
-        let (shared, original) = (texts("shared_event_id"), texts("original_event_id"));
-        let (arn, access_key) = (texts("principal_arn"), texts("access_key_id"));
+        let ids = RowIds::of(batch);
         let (times, settled) = (
             batch.column_by_name("event_time"),
             batch.column_by_name("settled"),
         );
         for row in 0..batch.num_rows() {
-            let id = RowId {
-                event_id: event_id.at(row).unwrap_or_default(),
-                content_id: content_id.at(row),
-                event_name: event_name.at(row).unwrap_or_default(),
-                account_id: account_id.at(row),
-                shared_event_id: shared.at(row),
-                original_event_id: original.at(row),
-                richness: u8::from(arn.at(row).is_some()) * 2
-                    + u8::from(access_key.at(row).is_some()),
-            };
+            let at = time_at(times, row).unwrap_or_default();
+            if guest.is_some_and(|guest| !guest.takes(first_row + row, at, &ids, row)) {
+                continue;
+            }
             let place = Place::of(file, first_row + row);
             let CopyKeys {
                 own,
@@ -305,10 +323,11 @@ impl Pass {
                 shared,
                 rank,
                 ..
-            } = id.keys();
+            } = ids.at(row).keys();
             let entry = |key: CopyKey| Entry {
                 key,
                 rank,
+                at,
                 settled: truth_at(settled, row),
                 place,
             };
@@ -322,7 +341,6 @@ impl Pass {
                 self.shared.push(entry(shared));
             }
             if let (Some(original), Some(own)) = (corrects, own) {
-                let at = time_at(times, row).unwrap_or_default();
                 self.corrections.push(Correction {
                     original,
                     order: (at, own),
@@ -336,123 +354,203 @@ impl Pass {
     fn resolve(mut self, survey: &mut Survey) {
         self.anchor(survey);
         let corrected = self.resolve_corrections(survey);
+        let own_files = self.own_files;
         self.own
-            .sort_unstable_by_key(|e| (e.key, Reverse((e.rank, e.settled)), e.place));
-        let mut before: Option<CopyKey> = None;
+            .sort_unstable_by_key(|e| (e.key, Reverse((e.rank, e.at, e.settled)), e.place));
+        let mut first: Option<&Entry> = None;
         for entry in &self.own {
-            if before.replace(entry.key) == Some(entry.key) {
-                survey.drop(entry.place, |dropped| &mut dropped.copies);
+            match first.filter(|first| first.key == entry.key) {
+                Some(first) => survey.drop(own_files, entry.place, first.place, Why::Copy),
+                None => first = Some(entry),
             }
             // A correction may bear the id of what it corrects, and stays then.
             let plain = own_key(entry.key, entry.rank.is_correction());
-            if corrected.get(&plain).is_some_and(|own| *own != entry.key) {
-                survey.drop(entry.place, |dropped| &mut dropped.corrected);
+            if let Some(correction) = corrected.get(&plain)
+                && correction.own() != entry.key
+            {
+                survey.drop(own_files, entry.place, correction.place, Why::Corrected);
             }
         }
         self.shared
-            .sort_unstable_by_key(|e| (e.key, Reverse(e.rank), e.place));
+            .sort_unstable_by_key(|e| (e.key, Reverse((e.rank, e.at, e.settled)), e.place));
         for twins in self.shared.chunk_by(|a, b| a.key == b.key) {
             let Some(best) = twins.first() else { continue };
             for twin in twins
                 .iter()
                 .filter(|twin| !twin.rank.same_account(best.rank))
             {
-                survey.drop(twin.place, |dropped| &mut dropped.twins);
+                survey.drop(own_files, twin.place, best.place, Why::Twin);
             }
         }
     }
 
-    /// Finds what amends an event that has a row here.
+    /// Finds what amends an event that has a row, and which of what seeks another
+    /// record of its event has one.
     fn anchor(&self, survey: &mut Survey) {
-        let amends = |survey: &Survey, place: Place| {
-            let file = survey.files.get(place.file());
-            file.is_some_and(|file| file.amends)
-        };
-        if !survey.files.iter().any(|file| file.amends) {
+        let file = |place: Place| survey.files.get(place.file());
+        let amends = |place: Place| file(place).is_some_and(|file| file.amends);
+        let seeks = |place: Place| file(place).is_some_and(|file| file.seeks.has(place.row()));
+        if survey.files.iter().all(|file| file.seeks.count() == 0) {
             return;
         }
-        let rows = |entries: &[Entry], key: fn(&Entry) -> CopyKey| -> HashSet<CopyKey> {
-            let entries = entries.iter().filter(|e| !amends(survey, e.place));
-            entries.map(key).collect()
-        };
         let plain = |e: &Entry| own_key(e.key, e.rank.is_correction());
-        let (mut own, shared) = (rows(&self.own, plain), rows(&self.shared, |e| e.key));
+        let own = self.own.iter().filter(|e| seeks(e.place)).map(plain);
+        let shared = self.shared.iter().filter(|e| seeks(e.place)).map(|e| e.key);
+        let corrections = self.corrections.iter().filter(|c| seeks(c.place));
+        let originals = corrections.clone().map(|c| c.original);
+        let wanted: HashSet<CopyKey> = own.chain(shared).chain(originals).collect();
+        // What rows have a wanted key: of events by their own key, of twins by rank.
+        let mut rows: HashMap<CopyKey, Vec<CopyKey>> = HashMap::new();
+        let mut twins: HashMap<CopyKey, Vec<CopyRank>> = HashMap::new();
+        let standing = self.own.iter().filter(|e| !amends(e.place));
         // A settled correction is the row of what it corrects.
-        let standing = self.corrections.iter().filter(|c| !amends(survey, c.place));
-        own.extend(standing.map(|c| c.original));
-        let of_own = self.own.iter().filter(|e| own.contains(&plain(e)));
-        let of_shared = self.shared.iter().filter(|e| shared.contains(&e.key));
-        let corrections = self.corrections.iter();
-        let of_corrections = corrections.filter(|c| own.contains(&c.original));
-        let places: Vec<Place> = of_own
-            .chain(of_shared)
-            .map(|e| e.place)
-            .chain(of_corrections.map(|c| c.place))
-            .collect();
-        for place in places {
+        let corrected = self.corrections.iter().filter(|c| !amends(c.place));
+        let standing = standing.map(|e| (plain(e), e.key));
+        for (key, own) in standing.chain(corrected.map(|c| (c.original, c.own()))) {
+            if wanted.contains(&key) {
+                rows.entry(key).or_default().push(own);
+            }
+        }
+        for twin in self.shared.iter().filter(|e| !amends(e.place)) {
+            if wanted.contains(&twin.key) {
+                twins.entry(twin.key).or_default().push(twin.rank);
+            }
+        }
+        let of_event = |key: &CopyKey, own: CopyKey| {
+            let rows = rows.get(key)?;
+            Some(rows.iter().any(|row| *row != own))
+        };
+        let by_own = self.own.iter().filter(|e| seeks(e.place));
+        let by_own = by_own.filter_map(|e| Some((e.place, of_event(&plain(e), e.key)?)));
+        let by_original =
+            corrections.filter_map(|c| Some((c.place, of_event(&c.original, c.own())?)));
+        let by_shared = self.shared.iter().filter(|e| seeks(e.place));
+        let by_shared = by_shared.filter_map(|e| {
+            let ranks = twins.get(&e.key)?;
+            Some((e.place, ranks.iter().any(|rank| !rank.same_account(e.rank))))
+        });
+        let found: Vec<(Place, bool)> = by_own.chain(by_original).chain(by_shared).collect();
+        for (place, is_partner) in found {
             if let Some(file) = survey.files.get_mut(place.file()) {
                 file.anchored.insert(place.row());
+                if is_partner {
+                    file.partnered.insert(place.row());
+                }
             }
         }
     }
 
-    /// The events that were corrected, with the key of the correction that counts.
-    fn resolve_corrections(&mut self, survey: &mut Survey) -> HashMap<CopyKey, CopyKey> {
+    /// The events that were corrected, with the correction that counts.
+    fn resolve_corrections(&mut self, survey: &mut Survey) -> HashMap<CopyKey, Correction> {
+        // Of copies of a correction a row comes first.
+        let amends = |place: Place| survey.files.get(place.file()).is_some_and(|f| f.amends);
         self.corrections
-            .sort_unstable_by_key(|c| (c.original, Reverse(c.order)));
-        let mut corrected: HashMap<CopyKey, Order> = HashMap::new();
+            .sort_unstable_by_key(|c| (c.original, Reverse(c.order), amends(c.place), c.place));
+        let mut corrected: HashMap<CopyKey, Correction> = HashMap::new();
         for corrections in self.corrections.chunk_by(|a, b| a.original == b.original) {
             let Some(best) = corrections.first() else {
                 continue;
             };
-            corrected.insert(best.original, best.order);
+            corrected.insert(best.original, *best);
             for correction in corrections {
-                if correction.order.1 != best.order.1 {
-                    survey.drop(correction.place, |dropped| &mut dropped.corrected);
+                if correction.own() != best.own() {
+                    survey.drop(self.own_files, correction.place, best.place, Why::Corrected);
                 }
             }
         }
         for last in lasts_of_circles(&corrected) {
             // It corrects itself, as it were: nothing stands for it.
-            corrected.insert(own_key(last.1, true), last);
+            corrected.insert(own_key(last.own(), true), last);
         }
-        let keys = corrected.into_iter();
-        keys.map(|(event, (_, own))| (event, own)).collect()
+        corrected
     }
 }
 
-/// The order of a correction: its time, its key.
-type Order = (UtcMicros, CopyKey);
+/// The columns that tell records of one event, row by row.
+pub struct RowIds<'b> {
+    event_id: Texts<'b>,
+    content_id: Texts<'b>,
+    event_name: Texts<'b>,
+    account_id: Texts<'b>,
+    shared: Texts<'b>,
+    original: Texts<'b>,
+    arn: Texts<'b>,
+    access_key: Texts<'b>,
+}
 
-/// Of each circle of records that correct one another, the last.
-fn lasts_of_circles(corrected: &HashMap<CopyKey, Order>) -> Vec<Order> {
-    let mut lasts = Vec::new();
-    let mut seen: HashSet<CopyKey> = HashSet::new();
-    for event in corrected.keys() {
-        let mut path: Vec<(CopyKey, Order)> = Vec::new();
-        let mut at = *event;
-        while let Some(correction) = corrected.get(&at) {
-            if !seen.insert(at) {
-                // Met before: on this way, or on one that was followed to its end.
-                let circle = path.iter().skip_while(|(event, _)| *event != at);
-                let orders: Vec<Order> = circle.map(|(_, order)| *order).collect();
-                if orders.len() > 1 {
-                    lasts.extend(orders.into_iter().max());
-                }
-                break;
-            }
-            path.push((at, *correction));
-            at = own_key(correction.1, true);
+impl<'b> RowIds<'b> {
+    pub fn of(batch: &'b RecordBatch) -> RowIds<'b> {
+        let texts = |name: &str| Texts::of(batch, name);
+        RowIds {
+            event_id: texts("event_id"),
+            content_id: texts("content_id"),
+            event_name: texts("event_name"),
+            account_id: texts("aws_account_id"),
+            shared: texts("shared_event_id"),
+            original: texts("original_event_id"),
+            arn: texts("principal_arn"),
+            access_key: texts("access_key_id"),
         }
     }
-    lasts
+
+    pub fn at(&self, row: usize) -> RowId<'b> {
+        RowId {
+            event_id: self.event_id.at(row).unwrap_or_default(),
+            content_id: self.content_id.at(row),
+            event_name: self.event_name.at(row).unwrap_or_default(),
+            account_id: self.account_id.at(row),
+            shared_event_id: self.shared.at(row),
+            original_event_id: self.original.at(row),
+            richness: u8::from(self.arn.at(row).is_some()) * 2
+                + u8::from(self.access_key.at(row).is_some()),
+        }
+    }
+
+    pub fn is_correction(&self, row: usize) -> bool {
+        self.original.at(row).is_some()
+    }
 }
 
 impl Survey {
-    fn drop(&mut self, place: Place, reason: impl Fn(&mut Dropped) -> &mut u64) {
-        let file = self.files.get_mut(place.file());
-        if file.is_some_and(|file| file.dropped.insert(place.row())) {
-            *reason(&mut self.dropped) += 1;
+    fn drop(&mut self, own_files: usize, loser: Place, winner: Place, why: Why) {
+        let file = self.files.get_mut(loser.file());
+        if !file.is_some_and(|file| file.dropped.insert(loser.row())) {
+            return;
         }
+        let is_own = |place: Place| place.file() < own_files;
+        if is_own(loser) {
+            self.dropped.count(why);
+        }
+        if !is_own(loser) || !is_own(winner) {
+            self.ties.push(Tie { loser, winner, why });
+        }
+    }
+
+    /// A file of the date or a guest, by its number.
+    pub fn file(&self, number: usize) -> Option<&FileSurvey> {
+        let guests = number.checked_sub(self.files.len());
+        self.files.get(number).or_else(|| self.guests.get(guests?))
+    }
+
+    /// The number of a guest's file; `None` for one of the date.
+    pub fn guest_of(&self, place: Place) -> Option<usize> {
+        place.file().checked_sub(self.files.len())
+    }
+
+    /// What amends an event of which a record stands elsewhere is needed until that
+    /// is gone.
+    fn note_pending(&mut self) {
+        for tie in &self.ties {
+            if self.guest_of(tie.loser).is_some()
+                && let Some(file) = self.files.get_mut(tie.winner.file())
+            {
+                file.pending |= file.amends;
+            }
+        }
+    }
+
+    /// Whether a row seeks another record of its event that was not seen.
+    pub fn has_lone(&self) -> bool {
+        self.files.iter().any(|file| file.lone() > 0)
     }
 }

@@ -1,5 +1,5 @@
-//! Writes anew, unchanged, what of a settled file stays: another record took the
-//! place of some row.
+//! Writes anew, unchanged, what of settled files stays: another record took the place
+//! of some row, or many small files become one.
 //!
 //! INVARIANT (untouched): a settled row keeps every value, so that its decision is
 //! the one that was made when it was settled.
@@ -10,55 +10,87 @@ use crate::lake::data_file::{EncodedFile, FileWriter, Partition, Times};
 use crate::model::{UtcMicros, Verdict};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use std::fs::File;
 
-/// Encodes the settled rows of a file that stay; `None` if there are none.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn keep_settled(
-    file: File,
-    survey: &FileSurvey,
-    (date, verdict): (i32, Verdict),
-    writer: &FileWriter,
-) -> Result<Option<EncodedFile>, ParquetError> {
-    let reader = open_whole(file)?;
-    let schema = writer.schema().clone();
-    let properties = Some(writer.properties().clone());
-    let mut out = ArrowWriter::try_new(Vec::new(), schema.clone(), properties)?;
-    let (mut first_row, mut rows) = (0, 0);
-    let (mut events, mut ingested) = (Span::default(), Span::default());
-    for batch in reader {
-        let batch = batch?;
-        let stays: BooleanArray = (first_row..first_row + batch.num_rows())
-            .map(|row| Some(survey.settled.has(row) && !survey.dropped.has(row)))
-            .collect();
-        first_row += batch.num_rows();
-        let batch = filter_record_batch(&batch, &stays)?;
-        if batch.num_rows() == 0 {
-            continue;
-        }
-        rows += batch.num_rows() as u64;
-        events.see(&batch, "event_time");
-        ingested.see(&batch, "ingested_at");
-        out.write(&conform(&batch, &schema)?)?;
+/// A file in the making, of settled rows that stay as they are.
+pub struct Keeper {
+    out: ArrowWriter<Vec<u8>>,
+    schema: SchemaRef,
+    rows: u64,
+    events: Span,
+    ingested: Span,
+}
+
+impl Keeper {
+    /// # Errors
+    /// When the schema is none for Parquet, which would be a defect here.
+    pub fn new(writer: &FileWriter) -> Result<Keeper, ParquetError> {
+        let schema = writer.schema().clone();
+        let properties = Some(writer.properties().clone());
+        Ok(Keeper {
+            out: ArrowWriter::try_new(Vec::new(), schema.clone(), properties)?,
+            schema,
+            rows: 0,
+            events: Span::default(),
+            ingested: Span::default(),
+        })
     }
-    let bytes = out.into_inner()?;
-    let times = events.0.zip(ingested.0);
-    Ok((rows > 0).then(|| EncodedFile {
-        bytes,
-        rows,
-        partition: Partition::of(date, verdict).settled(),
-        times: times.map(|(events, ingested)| Times { events, ingested }),
-    }))
+
+    /// Adds the settled rows of a file that stay.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn add(&mut self, file: File, survey: &FileSurvey) -> Result<(), ParquetError> {
+        let mut first_row = 0;
+        for batch in open_whole(file)? {
+            let batch = batch?;
+            let stays: BooleanArray = (first_row..first_row + batch.num_rows())
+                .map(|row| Some(survey.settled.has(row) && !survey.dropped.has(row)))
+                .collect();
+            first_row += batch.num_rows();
+            let batch = filter_record_batch(&batch, &stays)?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            self.rows += batch.num_rows() as u64;
+            self.events.see(&batch, "event_time");
+            self.ingested.see(&batch, "ingested_at");
+            self.out.write(&conform(&batch, &self.schema)?)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that the file will have, about.
+    pub fn bytes(&self) -> usize {
+        self.out.bytes_written() + self.out.in_progress_size()
+    }
+
+    /// Finishes the file; `None` if no row was added.
+    ///
+    /// # Errors
+    /// When the last rows cannot be encoded.
+    pub fn finish(
+        self,
+        (date, verdict): (i32, Verdict),
+    ) -> Result<Option<EncodedFile>, ParquetError> {
+        let bytes = self.out.into_inner()?;
+        let times = self.events.0.zip(self.ingested.0);
+        Ok((self.rows > 0).then(|| EncodedFile {
+            bytes,
+            rows: self.rows,
+            partition: Partition::of(date, verdict).settled(),
+            times: times.map(|(events, ingested)| Times { events, ingested }),
+        }))
+    }
 }
 
 /// The batch in the columns of the table, whatever order the file has them in.
 fn conform(
     batch: &RecordBatch,
-    schema: &arrow::datatypes::SchemaRef,
+    schema: &SchemaRef,
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
     let columns = schema
         .fields()

@@ -1,0 +1,400 @@
+//! Settles one date: surveys its rows, decides them, commits, and sees to what other
+//! dates lose to it.
+//!
+//! # Records of one event on several dates
+//!
+//! Of a date's rows and its guests (`lake::settle::elsewhere`), the record that stands
+//! for an event is the same one from whichever date one looks. It stands on its own
+//! date; the others go, date by date, each date in a commit of its own:
+//!
+//! 1. A row of the date being settled goes in that date's commit, if what stands for
+//!    it elsewhere is a row already.
+//! 2. A settled row elsewhere goes in a commit of its date (`yielded`), *before* the
+//!    row that stands for it is settled: as long as that is provisional, a settle that
+//!    comes after a kill looks for the other one again. So it goes when the date of
+//!    the row that stands for it becomes due. A provisional row elsewhere goes when its
+//!    own date is settled (1).
+//! 3. What stands for a row elsewhere may be an amendment, and no row yet. It becomes
+//!    one with the date's commit, and stays in `s3_amendments`, too, until the other
+//!    row is gone: it is what reminds the next settle. The date is then visited again.
+//!
+//! Between two of these commits an event can have two rows; killed there, it has them
+//! until the next settle.
+//!
+//! INVARIANT (never lost): a commit that takes a row out relies on the file of the
+//! row that stands for it: it is made only while that belongs to the table.
+
+use super::lane::{DateWork, Task};
+use super::settle::Settler;
+use super::settle_report::SettleReport;
+use super::yielded::{Yielded, relied_on, yielded};
+use crate::lake::data_file::EncodedFile;
+use crate::lake::settle::copies::{FileSurvey, Survey};
+use crate::lake::settle::elsewhere::{Elsewhere, Guest};
+use crate::lake::settle::files::{DateFile, Holder, Tables};
+use crate::lake::store::{Rewrite, RewriteOutcome};
+use crate::lake::{Lake, LakeError};
+use crate::model::Verdict;
+use deltalake::kernel::{Add, Remove};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::mpsc;
+
+/// Times that a date is begun anew because another settle came first: each time the
+/// other one got on, and mostly it left nothing to do.
+const REDO_MAX: u32 = 10;
+
+/// Commits for one date, its own and those of dates that lose rows to it, at most;
+/// what is left is for the next settle.
+const VISITS_MAX: u32 = 1000;
+
+/// A settled file of fewer bytes is small.
+///
+/// A file in the making is a few times as large in memory, and merging it again and
+/// again must not cost more than settling.
+const SMALL_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// So many small settled files of one date and verdict are merged.
+const SMALL_FILES_MAX: usize = 4;
+
+/// What became of a visit to a date.
+enum Visit {
+    Done(SettleReport),
+    /// One commit is made, and there is more to do.
+    Again(SettleReport),
+    /// It no longer stood as it was read; nothing changed.
+    Outdated,
+}
+
+/// A date as it was read.
+struct Seen {
+    files: Vec<DateFile>,
+    survey: Survey,
+    guests: Vec<Guest>,
+}
+
+impl Settler {
+    /// Settles a date, anew after each lost race.
+    pub(super) async fn settle_date(
+        &mut self,
+        lake: &mut Lake,
+        date: i32,
+        mut files: Vec<DateFile>,
+        redone: &mut u64,
+    ) -> Result<SettleReport, LakeError> {
+        let mut report = SettleReport::default();
+        let (mut redone_here, mut visits) = (0, 0);
+        while !files.is_empty() && visits < VISITS_MAX {
+            match self.visit(lake, date, files).await? {
+                Visit::Done(last) => {
+                    report.add(last);
+                    break;
+                }
+                Visit::Again(part) => {
+                    report.add(part);
+                    visits += 1;
+                }
+                Visit::Outdated if redone_here == REDO_MAX => {
+                    let table = lake.s3_access();
+                    return Err(LakeError::contended(table.name, table.url(), REDO_MAX));
+                }
+                Visit::Outdated => {
+                    redone_here += 1;
+                    tracing::info!(date, "another settle came first; beginning the date anew");
+                    lake.refresh().await?;
+                }
+            }
+            files = self.due(Tables::of(lake).dates().remove(&date).unwrap_or_default());
+        }
+        *redone += u64::from(redone_here);
+        report.dates = report.dates.min(1);
+        Ok(report)
+    }
+
+    /// Settles a date as it stood, or takes out what another date loses to it.
+    async fn visit(
+        &self,
+        lake: &mut Lake,
+        date: i32,
+        files: Vec<DateFile>,
+    ) -> Result<Visit, LakeError> {
+        let tables = Tables::of(lake);
+        let dates = tables.dates();
+        let held = dates.values().flatten();
+        let held = held.filter(|file| file.holder == Holder::Access);
+        // Whether any of it is gone tells an error from a lost race.
+        let read: Vec<Remove> = held.map(|file| file.file.remove.clone()).collect();
+        let seen = {
+            let (tables, progress) = (tables.clone(), self.progress.clone());
+            let (corrections, again) = (self.corrections.clone(), self.job.again);
+            blocking(move || {
+                let elsewhere = Elsewhere {
+                    tables: &tables,
+                    dates: &dates,
+                    date,
+                    corrections: &corrections,
+                };
+                let (survey, guests) =
+                    elsewhere.survey(&files, again, |rows| progress.rows(rows))?;
+                Ok(Seen {
+                    files,
+                    survey,
+                    guests,
+                })
+            })
+            .await
+        };
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => return if_outdated(lake, &read, error).await,
+        };
+        if let Some(yielded) = yielded(&seen.survey, &seen.guests) {
+            return match self.take_out(lake, &tables, &seen, yielded).await {
+                Ok(visit) => Ok(visit),
+                Err(error) => if_outdated(lake, &read, error).await,
+            };
+        }
+        let relies_on = relied_on(&seen.survey, &seen.files, &seen.guests);
+        let is_pending = seen.survey.files.iter().any(FileSurvey::is_pending);
+        let dropped = seen.survey.dropped;
+        let small = small_files(&seen.files);
+        let mut todo: Vec<(DateFile, FileSurvey, Task)> = seen
+            .files
+            .into_iter()
+            .zip(seen.survey.files)
+            .flat_map(|(file, survey)| {
+                let tasks = self.tasks(&file, &survey, small.contains(&file.file.path));
+                tasks
+                    .into_iter()
+                    .map(move |task| (file.clone(), survey.clone(), task))
+            })
+            .collect();
+        // What is only kept comes first and together, to become one file.
+        todo.sort_by_key(|(file, _, task)| match task {
+            Task::Keep => (0, Some(file.verdict)),
+            Task::Decide { .. } => (1, None),
+        });
+        if todo.is_empty() {
+            return Ok(Visit::Done(SettleReport::default()));
+        }
+        let index = self.index.clone();
+        let now = (self.job.now)();
+        let work = Arc::new(DateWork {
+            tables,
+            date,
+            files: todo,
+            index,
+            horizon: self.horizon.at,
+            now,
+        });
+        let mut adds = Vec::new();
+        let mut report = match self.decide(lake, &work, &mut adds).await {
+            Ok(report) => report,
+            Err(error) => {
+                lake.s3_access().discard(&adds).await;
+                return if_outdated(lake, &read, error).await;
+            }
+        };
+        self.total(&work, &adds, &mut report);
+        report.dropped = dropped;
+        let rewrite = Rewrite {
+            summary: report.summary(),
+            relies_on,
+            ..rewrite(&work, adds.clone())
+        };
+        match lake.rewrite(rewrite).await? {
+            RewriteOutcome::Rewritten { .. } if is_pending => Ok(Visit::Again(report)),
+            RewriteOutcome::Rewritten { .. } => Ok(Visit::Done(report)),
+            RewriteOutcome::Outdated => {
+                lake.s3_access().discard(&adds).await;
+                Ok(Visit::Outdated)
+            }
+        }
+    }
+
+    /// Takes rows out of another date, for which rows that were seen stand.
+    async fn take_out(
+        &self,
+        lake: &mut Lake,
+        tables: &Tables,
+        seen: &Seen,
+        yielded: Yielded,
+    ) -> Result<Visit, LakeError> {
+        let mut report = SettleReport {
+            dates: 1,
+            dropped: yielded.dropped,
+            ..SettleReport::default()
+        };
+        let mut rewrite = Rewrite {
+            relies_on: yielded.relies_on(&seen.files, &seen.guests),
+            ..Rewrite::default()
+        };
+        for (number, file) in yielded.files(&seen.guests) {
+            report.files_before += 1;
+            report.bytes_before += file.file.bytes;
+            rewrite.removes.push(file.file.remove.clone());
+            let kept = match yielded.keep(number, file, (&seen.survey, tables)) {
+                Ok(kept) => kept,
+                Err(error) => {
+                    lake.s3_access().discard(&rewrite.adds).await;
+                    return Err(error);
+                }
+            };
+            if let Some(kept) = kept {
+                report.files_after += 1;
+                report.bytes_after += kept.bytes.len() as u64;
+                let now = (self.job.now)();
+                rewrite.adds.push(lake.s3_access().write(kept, now).await?);
+            }
+        }
+        rewrite.summary = report.summary();
+        let adds = rewrite.adds.clone();
+        match lake.rewrite(rewrite).await? {
+            RewriteOutcome::Rewritten { .. } => Ok(Visit::Again(report)),
+            RewriteOutcome::Outdated => {
+                lake.s3_access().discard(&adds).await;
+                Ok(Visit::Outdated)
+            }
+        }
+    }
+
+    /// What is to be done with a file.
+    fn tasks(&self, file: &DateFile, survey: &FileSurvey, is_merged: bool) -> Vec<Task> {
+        if file.holder == Holder::Amendments {
+            // A file of which nothing is taken goes if nothing of it must wait.
+            return match survey.amendments_taken() > 0 || !survey.must_wait() {
+                true => vec![Task::Decide { settled_too: true }],
+                false => Vec::new(),
+            };
+        }
+        if self.job.again {
+            return vec![Task::Decide { settled_too: true }];
+        }
+        let mut tasks = Vec::new();
+        let has_settled = survey.settled.count() > 0;
+        if !survey.is_settled() {
+            tasks.push(Task::Decide { settled_too: false });
+        }
+        // A settled file stays as it is, unless rows of it go, it holds others, or it
+        // is one of many small ones.
+        if has_settled && (!survey.is_settled() || survey.dropped.count() > 0 || is_merged) {
+            tasks.push(Task::Keep);
+        }
+        tasks
+    }
+
+    /// Decides the rows and writes the files made of them; `adds` names what is
+    /// written, also when it fails.
+    async fn decide(
+        &self,
+        lake: &Lake,
+        work: &Arc<DateWork>,
+        adds: &mut Vec<Add>,
+    ) -> Result<SettleReport, LakeError> {
+        let (made, mut files) = mpsc::channel::<EncodedFile>(1);
+        let deciding = {
+            let (work, progress, tools) = (work.clone(), self.progress.clone(), self.tools.clone());
+            blocking(move || {
+                let mut tools = tools.lock().unwrap_or_else(PoisonError::into_inner);
+                work.run(
+                    &mut tools,
+                    |file| made.blocking_send(file).is_ok(),
+                    |rows| progress.rows(rows),
+                )
+            })
+        };
+        let writing = async {
+            while let Some(file) = files.recv().await {
+                adds.push(lake.s3_access().write(file, work.now).await?);
+            }
+            // Nobody takes what is still made once this has failed.
+            drop(files);
+            Ok(())
+        };
+        let (written, decided) = tokio::join!(writing, deciding);
+        written.and(decided)
+    }
+
+    fn total(&self, work: &DateWork, adds: &[Add], report: &mut SettleReport) {
+        report.dates = 1;
+        report.files_after = adds.len() as u64;
+        let sizes = adds.iter().map(|add| u64::try_from(add.size).unwrap_or(0));
+        report.bytes_after = sizes.sum();
+        let mut seen: HashSet<&str> = HashSet::new();
+        for (file, survey, task) in &work.files {
+            if *task == (Task::Decide { settled_too: true }) && file.holder == Holder::Access {
+                report.settled_again += survey.settled_kept();
+            }
+            // A file with two tasks is one file.
+            if seen.insert(&file.file.path) {
+                report.files_before += 1;
+                report.bytes_before += file.file.bytes;
+                report.rows += survey.rows;
+            }
+        }
+        report.settled = report.settled.saturating_sub(report.settled_again);
+    }
+}
+
+/// The paths of settled files that are to become fewer: of a verdict that has many
+/// small ones.
+pub(super) fn small_files(files: &[DateFile]) -> HashSet<String> {
+    let mut by_verdict: BTreeMap<Verdict, Vec<&str>> = BTreeMap::new();
+    for file in files {
+        if file.is_named_settled() && file.file.bytes < SMALL_BYTES_MAX {
+            by_verdict
+                .entry(file.verdict)
+                .or_default()
+                .push(&file.file.path);
+        }
+    }
+    let many = by_verdict
+        .into_values()
+        .filter(|paths| paths.len() >= SMALL_FILES_MAX);
+    many.flatten().map(str::to_owned).collect()
+}
+
+/// What the date loses for what it gains.
+fn rewrite(work: &DateWork, adds: Vec<Add>) -> Rewrite {
+    let mut rewrite = Rewrite {
+        adds,
+        ..Rewrite::default()
+    };
+    let mut seen: HashSet<&str> = HashSet::new();
+    for (file, survey, _) in &work.files {
+        if !seen.insert(&file.file.path) {
+            continue;
+        }
+        let remove = file.file.remove.clone();
+        match file.holder {
+            Holder::Access => rewrite.removes.push(remove),
+            Holder::Amendments if survey.must_wait() => {}
+            Holder::Amendments => rewrite.amended.push(remove),
+        }
+    }
+    rewrite
+}
+
+/// A file that cannot be read may be gone because another settle replaced it, and a
+/// vacuum came after.
+async fn if_outdated(
+    lake: &mut Lake,
+    files: &[Remove],
+    error: LakeError,
+) -> Result<Visit, LakeError> {
+    lake.refresh().await?;
+    match lake.s3_access().has_all(files) {
+        true => Err(error),
+        false => Ok(Visit::Outdated),
+    }
+}
+
+/// Runs what takes a core for long.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
+) -> Result<T, LakeError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(LakeError::encode("s3_access", error)),
+    }
+}
