@@ -402,6 +402,7 @@ fn index(with_facts: bool) -> Vec<f64> {
                 presigned: false,
                 request_id: None,
                 shared_event_id: None,
+                signed_at: None,
                 content_id: None,
                 principal,
                 client: &client,
