@@ -37,6 +37,9 @@ use url::Url;
 /// A session lives 36 hours at most, and so long the one may have lived that called
 /// for it; a vend or run of the first may matter for the second.
 pub const DAYS_BEFORE: i64 = 4;
+/// A pre-signed URL holds for a week at most (604,800 s), and the query that it was
+/// signed for lies before that.
+const SHARE_DAYS_BEFORE: i64 = 8;
 /// Lineage comes an hour after its access, slices of runs as much.
 const DAYS_AFTER: i64 = 1;
 
@@ -57,6 +60,14 @@ impl Reach {
         Reach {
             from: UtcMicros::of_date(first).plus_seconds(-DAYS_BEFORE * DAY_SECS),
             until: ends.plus_seconds(DAYS_AFTER * DAY_SECS),
+        }
+    }
+
+    /// The same, but from so many days before the dates on.
+    fn starting_days_before(self, days: i64) -> Reach {
+        Reach {
+            from: self.from.plus_seconds((DAYS_BEFORE - days) * DAY_SECS),
+            ..self
         }
     }
 
@@ -85,7 +96,9 @@ pub async fn read_databricks_within(url: &Url, reach: Reach) -> Result<Databrick
         task_runs: runs.within(url, reach).await?,
         vends: Things::default().within::<Vend>(url, reach).await?,
         commands: Things::default().within::<CommandRun>(url, reach).await?,
-        share_queries: Things::default().within::<ShareQuery>(url, reach).await?,
+        share_queries: Things::default()
+            .within::<ShareQuery>(url, reach.starting_days_before(SHARE_DAYS_BEFORE))
+            .await?,
         group_changes: whole(url).await?,
         statements: statements.within(url, reach).await?,
         lineage: Things::default().within::<Lineage>(url, reach).await?,
@@ -116,6 +129,11 @@ trait Dated: Table {
     const TIMES: &'static [&'static str] = &[];
 
     fn told(&self) -> Told;
+
+    /// Whether it counts where the first of all is asked for.
+    fn may_be_first(&self) -> bool {
+        false
+    }
 
     /// What it teaches of all times, if anything: one row of each lesson is read.
     fn lesson(&self) -> Option<u64> {
@@ -201,6 +219,11 @@ impl Dated for Statement {
 impl Dated for Vend {
     fn told(&self) -> Told {
         moment(&self.source_id, self.at)
+    }
+
+    /// A vend that failed is none.
+    fn may_be_first(&self) -> bool {
+        self.status_code.is_none_or(|status| status == 200)
     }
 
     fn lesson(&self) -> Option<u64> {
@@ -314,14 +337,15 @@ impl Things {
             let lesson = row.lesson();
             if is_near || lesson.is_some_and(|lesson| lessons.insert(lesson)) {
                 found.push(row);
-            } else if lesson.is_some()
+            } else if row.may_be_first()
                 && first.as_ref().is_none_or(|first| from < first.told().from)
             {
                 first = Some(row);
             }
         })
         .await?;
-        let starts = found.iter().map(|row| row.told().from).min();
+        let counting = found.iter().filter(|row| row.may_be_first());
+        let starts = counting.map(|row| row.told().from).min();
         found.extend(first.filter(|first| starts.is_none_or(|starts| first.told().from < starts)));
         Ok(found)
     }

@@ -12,6 +12,7 @@ use crate::model::{Ec2Instance, StsSession, UtcMicros};
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use datafusion::execution::context::SessionContext;
 use futures::StreamExt as _;
+use std::collections::BTreeMap;
 
 /// Sessions read back at the start; about 500 bytes each.
 ///
@@ -146,10 +147,11 @@ pub async fn read_identity(lake: &Lake) -> Result<(Vec<StsSession>, Vec<Ec2Insta
 const SESSION_REACH_HOURS: i64 = 73;
 
 /// Loads the identity facts that the accesses of these dates can rest on: the
-/// sessions of these days, and what is told of instances by then.
+/// sessions of these days, one of each account whose records show session policies,
+/// and what is told of instances.
 ///
 /// Instances are not cut: one may have been launched long ago, and whether an
-/// address is a host's follows from all that were.
+/// address is a host's follows from all that ever were.
 ///
 /// # Errors
 /// When a table cannot be read.
@@ -174,13 +176,33 @@ pub async fn read_identity_of(
         sessions.extend((0..batch.num_rows()).map(|row| session_at(batch, row)));
     })
     .await?;
+    sessions.extend(read_policy_lessons(lake).await?);
     let mut instances = Vec::new();
-    let text = format!("SELECT * FROM ec2_instances WHERE event_time <= TIMESTAMP '{last}'");
-    each_batch(lake, &text, |batch| {
+    each_batch(lake, "SELECT * FROM ec2_instances", |batch| {
         instances.extend((0..batch.num_rows()).map(|row| instance_at(batch, row)));
     })
     .await?;
     Ok((sessions, instances))
+}
+
+/// Loads a session of each account whose records show session policies: whether they
+/// do holds for all times, however long ago or ahead the one lies that shows it.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn read_policy_lessons(lake: &Lake) -> Result<Vec<StsSession>, LakeError> {
+    let mut lessons: BTreeMap<Option<String>, StsSession> = BTreeMap::new();
+    let text = "SELECT * FROM sts_sessions WHERE cardinality(policy_prefixes) > 0";
+    each_batch(lake, text, |batch| {
+        let sessions = (0..batch.num_rows()).map(|row| session_at(batch, row));
+        for session in sessions.filter(StsSession::shows_policy) {
+            lessons
+                .entry(session.aws_account_id.clone())
+                .or_insert(session);
+        }
+    })
+    .await?;
+    Ok(lessons.into_values().collect())
 }
 
 /// Loads all sessions and instance facts.

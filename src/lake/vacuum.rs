@@ -8,7 +8,8 @@
 //! like one that nobody wants. A retention of at least a week, as Delta asks for by
 //! default, keeps them apart.
 //!
-//! Deliberately absent: the log itself; Delta's own rules clean it up.
+//! Deliberately absent: the log itself; Delta's own rules clean it up. And the
+//! `databricks_*` tables, whose files nothing replaces.
 
 use super::delta::LakeTable;
 use super::error::LakeError;
@@ -29,7 +30,7 @@ pub struct Vacuumed {
     pub bytes: u64,
 }
 
-/// Vacuums every table of the lake; `force` allows a retention of less than a week.
+/// Vacuums the tables of rows, logs, identity facts and policies; `force` allows a retention of less than a week.
 ///
 /// # Errors
 /// When a table cannot be listed, a file cannot be deleted, or the retention is less

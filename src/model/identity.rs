@@ -38,6 +38,16 @@ pub struct StsSession {
     pub source_uri: String,
 }
 
+impl StsSession {
+    /// Whether it is the role owner's record of another account's call, and shows its
+    /// session policy: then the account's records show them where there are any.
+    pub fn shows_policy(&self) -> bool {
+        self.caller.identity_type.as_deref() == Some("AWSAccount")
+            && !self.policy_prefixes.is_empty()
+            && self.error_code.is_none()
+    }
+}
+
 /// What one EC2 event said of one instance: launch, tags, or termination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ec2Instance {

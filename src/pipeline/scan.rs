@@ -289,10 +289,14 @@ fn work(
     };
     while let Some(next) = next(assigned) {
         let go_on = match next {
-            (Assigned::Object(one), Some(Assigned::Object(other))) => processor
-                .process_two([*one, *other], now(), take)
-                .into_iter()
-                .all(send_object),
+            (Assigned::Object(one), Some(Assigned::Object(other)))
+                if other.reservation.bytes() <= PAIRED_BYTES_MAX =>
+            {
+                processor
+                    .process_two([*one, *other], now(), take)
+                    .into_iter()
+                    .all(send_object)
+            }
             (one, other) => [Some(one), other]
                 .into_iter()
                 .flatten()

@@ -13,8 +13,8 @@
 //! How one date is settled, and what becomes of records of one event on several, is
 //! told in `settle_date`.
 //!
-//! INVARIANT (one commit): what a date gains and what it loses is one commit to
-//! `s3_access`. A settle killed before it leaves files that belong to no table and
+//! INVARIANT (one commit): what a date gains and what it loses by itself is one commit
+//! to `s3_access`; what it loses to another date is another. A settle killed before it leaves files that belong to no table and
 //! that nothing reads; killed after it, it is done.
 //!
 //! INVARIANT (appends go on): the commit takes only files out that were read here. A
@@ -200,8 +200,17 @@ pub(super) struct Settler {
 }
 
 impl Settler {
+    /// Lets the facts be read anew before they are used again.
+    pub(super) fn forget(&mut self) {
+        self.known = None;
+    }
+
     /// Reads the facts that matter on these dates, unless they are known already.
-    async fn know(&mut self, lake: &Lake, dates: RangeInclusive<i32>) -> Result<(), LakeError> {
+    pub(super) async fn know(
+        &mut self,
+        lake: &Lake,
+        dates: RangeInclusive<i32>,
+    ) -> Result<(), LakeError> {
         let covers = |known: &RangeInclusive<i32>| known.contains(dates.start());
         if self.known.as_ref().is_some_and(covers) {
             return Ok(());

@@ -104,6 +104,9 @@ impl Settler {
                     lake.refresh().await?;
                 }
             }
+            // What a scan committed meanwhile may come with facts of its own.
+            self.forget();
+            self.know(lake, date..=date).await?;
             files = self.due(Tables::of(lake).dates().remove(&date).unwrap_or_default());
         }
         *redone += u64::from(redone_here);

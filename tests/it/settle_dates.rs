@@ -342,12 +342,16 @@ fn whatever_arrives_and_wherever_it_is_killed_every_event_is_one_row() {
             "other",
             &[get_object(&guid(99_999), NOON, user(), "other")],
         );
-        // Copies of one record that differ, a scan would not both keep: far apart.
+        // Copies of one record that differ, a scan would not both keep, whichever of
+        // them came first: far apart.
         let mut objects: BTreeMap<(u64, bool), Vec<Value>> = BTreeMap::new();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut copies: BTreeMap<String, u64> = BTreeMap::new();
         for record in events.iter().flatten() {
-            let is_new = seen.insert(record["eventID"].to_string());
-            let object = (random.below(3), !is_new || random.below(2) == 0);
+            *copies.entry(record["eventID"].to_string()).or_default() += 1;
+        }
+        for record in events.iter().flatten() {
+            let has_copies = copies[&record["eventID"].to_string()] > 1;
+            let object = (random.below(3), has_copies || random.below(2) == 0);
             objects.entry(object).or_default().push(record.clone());
         }
         let mut objects: Vec<_> = objects.into_iter().collect();

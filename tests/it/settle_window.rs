@@ -6,10 +6,13 @@ use bricktrail::identity::IdentitySettings;
 use bricktrail::lake::Lake;
 use bricktrail::lake::databricks::{import_databricks, read_databricks};
 use bricktrail::lake::databricks_window::{Reach, read_databricks_within};
-use bricktrail::model::UtcMicros;
+use bricktrail::lake::delta::CommitOutcome;
+use bricktrail::lake::facts::read_identity_of;
+use bricktrail::lake::store::LakeBatch;
 use bricktrail::model::databricks::{
-    DatabricksFacts, JobRun, Lineage, Statement, TaskRun, TaskRunSource, Vend,
+    DatabricksFacts, JobRun, Lineage, ShareQuery, Statement, TaskRun, TaskRunSource, Vend,
 };
+use bricktrail::model::{Ec2Instance, Principal, StsSession, UtcMicros};
 use bricktrail::pipeline::settle::{SettleJob, settle};
 use bricktrail::policy::{Policy, PolicySettings};
 use std::sync::Arc;
@@ -129,6 +132,55 @@ fn vend(id: &str, day: i64, table: &str) -> Vend {
     }
 }
 
+fn share(id: &str, day: i64) -> ShareQuery {
+    ShareQuery {
+        source_id: id.to_owned(),
+        at: at(day),
+        path: Some("s3://b/shared".to_owned()),
+        ..ShareQuery::default()
+    }
+}
+
+#[tokio::test]
+async fn what_holds_at_all_times_of_sessions_and_instances_is_read_from_afar() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lake = Lake::open(folder.path().to_str().unwrap()).await.unwrap();
+    let session = |id: &str, day: i64, caller: &str, prefixes: &[&str]| StsSession {
+        event_id: id.to_owned(),
+        event_name: "AssumeRole".to_owned(),
+        issued_at: at(day),
+        aws_account_id: Some("111122223333".to_owned()),
+        caller: Principal {
+            identity_type: Some(caller.to_owned()),
+            ..Principal::default()
+        },
+        policy_prefixes: prefixes.iter().map(ToString::to_string).collect(),
+        ..StsSession::default()
+    };
+    let batch = LakeBatch {
+        sts_sessions: vec![
+            session("old", -40, "AWSAccount", &[]),
+            session("own account's", -40, "AssumedRole", &["s3://b/a"]),
+            session("shows a policy", -40, "AWSAccount", &["s3://b/a"]),
+            session("near", 0, "AWSAccount", &[]),
+        ],
+        ec2_instances: vec![Ec2Instance {
+            instance_id: "i-1".to_owned(),
+            event_time: at(30),
+            private_ip: Some("10.0.0.1".to_owned()),
+            ..Ec2Instance::default()
+        }],
+        ..LakeBatch::default()
+    };
+    let outcome = lake.commit(batch, now()).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Committed { .. }));
+    let (sessions, instances) = read_identity_of(&lake, 20_000..=20_000).await.unwrap();
+    let mut ids: Vec<_> = sessions.iter().map(|s| s.event_id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["near", "shows a policy"]);
+    assert_eq!(instances.len(), 1);
+}
+
 #[tokio::test]
 async fn of_one_thing_all_rows_are_read_or_none_and_lessons_stay() {
     let folder = tempfile::tempdir().unwrap();
@@ -161,10 +213,20 @@ async fn of_one_thing_all_rows_are_read_or_none_and_lessons_stay() {
                 statement("open", (-60, None)),
             ],
             vends: vec![
+                Vend {
+                    status_code: Some(403),
+                    ..vend("failed", -120, "x")
+                },
+                vend("far", 30, "t"),
                 vend("first", -90, "t"),
                 vend("teaches", -60, "u"),
                 vend("repeats", -50, "u"),
                 vend("here", 0, "v"),
+            ],
+            share_queries: vec![
+                share("teaches", -30),
+                share("too old", -12),
+                share("signed", -7),
             ],
             lineage: vec![Lineage {
                 source_id: "teaches".to_owned(),
@@ -211,6 +273,15 @@ async fn of_one_thing_all_rows_are_read_or_none_and_lessons_stay() {
         .map(|vend| vend.source_id.as_str())
         .collect();
     vends.retain(|id| !["teaches", "repeats"].contains(id));
-    assert_eq!((vends, near.vends.len()), (vec!["first", "here"], 3));
+    vends.sort_unstable();
+    // A vend that failed is not the first of all.
+    assert_eq!(vends, ["failed", "far", "first", "here"]);
+    assert_eq!(near.vends.len(), 5);
+    let shares: Vec<_> = near
+        .share_queries
+        .iter()
+        .map(|q| &q.source_id[..])
+        .collect();
+    assert_eq!(shares, ["signed", "teaches"]);
     assert_eq!(near.lineage.len(), 1);
 }

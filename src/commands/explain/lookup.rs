@@ -10,6 +10,7 @@ use crate::model::{AccessEvent, Principal, StsSession, UtcMicros};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::execution::context::SessionContext;
+use datafusion::functions_nested::expr_fn::cardinality;
 use datafusion::prelude::{Expr, col, lit};
 use std::collections::BTreeSet;
 
@@ -91,6 +92,7 @@ impl Lookup {
         if is_vended {
             self.add_neighbours(row, access.event_time, &mut sessions)
                 .await?;
+            self.add_policy_lessons(&mut sessions).await?;
         }
         let mut ids: BTreeSet<String> = row.owned("instance_id").into_iter().collect();
         ids.extend(instances_named_by(access.principal));
@@ -147,6 +149,25 @@ impl Lookup {
             if !sessions.iter().any(is_known) {
                 sessions.push(session);
             }
+        }
+        Ok(())
+    }
+
+    /// Adds a session of each of their accounts whose records show session policies:
+    /// that one shows none then means something.
+    async fn add_policy_lessons(&self, sessions: &mut Vec<StsSession>) -> Result<()> {
+        let accounts: BTreeSet<String> = sessions
+            .iter()
+            .filter_map(|session| session.aws_account_id.clone())
+            .collect();
+        for account in accounts {
+            let filter = col("aws_account_id")
+                .eq(lit(account))
+                .and(col("caller_type").eq(lit("AWSAccount")))
+                .and(cardinality(col("policy_prefixes")).gt(lit(0_u64)));
+            let found = self.select("sts_sessions", filter).await?;
+            let mut found = found.iter().map(|row| session_at(row.batch(), 0));
+            sessions.extend(found.find(StsSession::shows_policy));
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Dictionary {
     }
 
     fn learn(&mut self, hash: u64, value: &[u8]) -> u32 {
-        // A file has at most 2^17 rows.
+        // A file has far fewer than 2^32 rows.
         let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
         self.physical.plain(value, &mut self.plain);
         self.ends.push(self.plain.len());

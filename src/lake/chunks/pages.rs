@@ -1,7 +1,8 @@
 //! Pages and column chunks: what was encoded, compressed and put into a file.
 //!
-//! Data pages are of version 1, which every reader of Parquet knows. The
-//! library writes their headers and the footer.
+//! Data pages are of version 1; encodings are those of the format's second version,
+//! which readers know in either kind of page (Spark since 3.3). The library writes
+//! headers and footer.
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};

@@ -13,10 +13,12 @@
 //!    dates nearest by, through about [`SEARCH_ROWS_MAX`] rows, for most originals
 //!    were never written at all.
 //!
-//! How the dates then come to agree is told in `pipeline::settle`.
+//! How the dates then come to agree is told in `pipeline::settle_date`.
 //!
-//! Deliberately absent: copies and twins of one event that lie on two dates, and
-//! further from midnight, unless a correction or amendment leads to them.
+//! Deliberately absent: files of the date itself whose time has not come, so that what
+//! amends one of their rows is a row of its own until it has; and copies and twins of
+//! one event that lie on two dates, and further from midnight, unless a correction or
+//! amendment leads to them.
 
 use super::bits::Bits;
 use super::copies::{COLUMNS, RowIds, Survey, survey};
