@@ -24,21 +24,21 @@
 //! # Where the time goes
 //!
 //! <!-- FIGURES: from a run of this bench; replace all of them together. -->
-//! 2026-11-24, 2 shared cores of an Intel Xeon (model 167), 1024 MB; floor 1.21 CPU
-//! s (916 MB/s), scan 2.36 x the floor on two cores, 2.35 x on one.
+//! 2026-11-24, 2 shared cores of an Intel Xeon (model 167), 1024 MB; floor 1.33 CPU
+//! s (833 MB/s), scan 2.37 x the floor on two cores, 2.32 x on one.
 //!
 //! | stage, one thread             | share | x floor |
 //! |-------------------------------|------:|--------:|
-//! | process one object            |  60 % |    1.40 |
-//! | - read stored bytes           |   1 % |    0.03 |
-//! | - inflate                     |  19 % |    0.44 |
-//! | - sha256                      |  19 % |    0.46 |
-//! | - records: tape, route, keep  |  22 % |    0.53 |
+//! | process one object            |  60 % |    1.38 |
+//! | - read stored bytes           |   2 % |    0.04 |
+//! | - inflate                     |  21 % |    0.48 |
+//! | - sha256                      |  17 % |    0.40 |
+//! | - records: tape, route, keep  |  23 % |    0.52 |
 //! | learn identities              |   2 % |    0.04 |
 //! | prepare a batch               |  32 % |    0.74 |
-//! | - decide: attribute, judge    |   8 % |    0.20 |
-//! | - copies, rows, Parquet       |  23 % |    0.54 |
-//! | write and commit              |   7 % |    0.17 |
+//! | - decide: attribute, judge    |   9 % |    0.21 |
+//! | - copies, rows, Parquet       |  23 % |    0.53 |
+//! | write and commit              |   6 % |    0.14 |
 //! <!-- END OF FIGURES -->
 #![allow(
     clippy::unwrap_used,
