@@ -196,7 +196,7 @@ fn voices(ask: &mut Ask<'_>, issued_at: Option<UtcMicros>) -> Vec<Voice> {
             let workspace = names.text(row.workspace);
             if let Some(run) = run {
                 voice.is_confirmed = true;
-                voice.evidence.push(names.text(run.evidence).to_owned());
+                voice.evidence.push(run.evidence(names));
             } else if databricks
                 .runs
                 .started_at(row.workspace, row.job_run)

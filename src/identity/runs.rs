@@ -24,6 +24,7 @@ struct Slice {
     from: UtcMicros,
     /// `MIN` while no end is known.
     until: UtcMicros,
+    /// None where the source has no ids; see [`Run::evidence`].
     evidence: Name,
 }
 
@@ -54,11 +55,35 @@ pub(super) struct Run {
     /// None if only the job's run is known.
     pub task_run: Name,
     pub task_key: Name,
-    pub evidence: Name,
+    evidence: Name,
     pub started: UtcMicros,
     /// Last end that the timeline shows of a run that the audit log has not seen
     /// end; `MAX` if its end is known, or nothing but its start.
     pub open_since: UtcMicros,
+}
+
+impl Run {
+    /// What tells of the run: the id of a record, else its row in a timeline. Made
+    /// when it is asked for, for an index of a million of them has no room for it.
+    pub fn evidence(&self, names: &Names) -> String {
+        if let Some(id) = names.owned(self.evidence) {
+            return id;
+        }
+        let (table, run) = match self.task_run.is_none() {
+            true => ("job_run_timeline", self.job_run),
+            false => ("job_task_run_timeline", self.task_run),
+        };
+        format!("{table}:{}/{}", names.text(self.workspace), names.text(run))
+    }
+}
+
+/// The first of two ids by their texts, if there is one.
+fn first_id(a: Name, b: Name, names: &Names) -> Name {
+    match (a.filled(), b.filled()) {
+        (Some(a), Some(b)) if names.text(b) < names.text(a) => b,
+        (None, Some(b)) => b,
+        _ => a,
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -80,13 +105,7 @@ impl Runs {
                 task_run: names.add(&task.task_run_id),
                 of_job: Name::NONE,
             };
-            let evidence = match task.source_ids.iter().min() {
-                Some(id) => names.add(id),
-                None => names.add(&format!(
-                    "job_task_run_timeline:{}/{}",
-                    task.workspace_id, task.task_run_id
-                )),
-            };
+            let evidence = names.add_some(task.source_ids.iter().min().map(String::as_str));
             let slice = Slice {
                 key,
                 cluster: Name::NONE,
@@ -117,10 +136,7 @@ impl Runs {
                 task_key: Name::NONE,
                 from: run.start,
                 until: run.end.unwrap_or(UtcMicros::MIN),
-                evidence: names.add(&format!(
-                    "job_run_timeline:{}/{}",
-                    run.workspace_id, run.job_run_id
-                )),
+                evidence: Name::NONE,
             };
             self.add_slices(slice, &run.compute_ids, names);
         }
@@ -161,9 +177,7 @@ impl Runs {
                 {
                     last.from = last.from.min(slice.from);
                     last.until = last.until.max(slice.until);
-                    if names.text(slice.evidence) < names.text(last.evidence) {
-                        last.evidence = slice.evidence;
-                    }
+                    last.evidence = first_id(last.evidence, slice.evidence, names);
                 }
                 _ => joined.push(slice),
             }
@@ -325,7 +339,7 @@ fn run_of(slices: &[Slice], names: &Names) -> Option<(Run, UtcMicros)> {
     let evidence = slices
         .iter()
         .map(|slice| slice.evidence)
-        .min_by(|a, b| names.text(*a).cmp(names.text(*b)))?;
+        .fold(Name::NONE, |a, b| first_id(a, b, names));
     let run = Run {
         workspace: first.key.workspace,
         job: first.key.job,

@@ -177,9 +177,9 @@ impl Work {
             return;
         }
         self.grounds.by(Method::M4ClusterRuns);
-        let mut evidence: Vec<&str> = (if is_job { &ever } else { here })
+        let mut evidence: Vec<String> = (if is_job { &ever } else { here })
             .iter()
-            .map(|run| databricks.names.text(run.evidence))
+            .map(|run| run.evidence(&databricks.names))
             .collect();
         evidence.sort_unstable();
         evidence.iter().for_each(|id| self.grounds.note(id));
