@@ -158,11 +158,6 @@ impl Kept {
         filled(self.external_id.as_deref()).is_some()
     }
 
-    /// Whether it is the role owner's record of another account's call.
-    pub fn is_of_foreign_call(&self) -> bool {
-        self.caller.identity_type.as_deref() == Some("AWSAccount")
-    }
-
     pub fn source_uri(&self) -> &str {
         &self.rest.source_uri
     }

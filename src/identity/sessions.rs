@@ -55,10 +55,10 @@ impl Sessions {
         if session.error_code.is_some() {
             return;
         }
+        let shows_policy = session.shows_policy();
         let session = self.pool.keep(session);
-        if let Some(account) = session.recipient()
-            && session.is_of_foreign_call()
-            && !session.policy.prefixes.is_empty()
+        if shows_policy
+            && let Some(account) = session.recipient()
             && !self.show_policies.contains(account)
         {
             self.show_policies.insert(account.to_owned());

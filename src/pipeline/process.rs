@@ -111,6 +111,7 @@ pub struct AssignedObject {
 }
 
 /// Processes objects, one or two at a time, with buffers that it keeps.
+#[derive(Default)]
 pub struct Processor {
     inflater: Inflater,
     reader: LogReader,
@@ -119,8 +120,8 @@ pub struct Processor {
     raw: [Vec<u8>; 2],
 }
 
-/// Room for inflated bytes from the start: most objects fit, and none of them
-/// makes the buffer move.
+/// Room for inflated bytes from the first: most objects fit, and none of them makes
+/// the buffer move.
 const RAW_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 
 /// A buffer that grew beyond this for one giant is given back after it.
@@ -143,17 +144,6 @@ struct Ready {
     inflated: Inflated,
     is_log: bool,
     account_id: Option<String>,
-}
-
-impl Default for Processor {
-    fn default() -> Processor {
-        Processor {
-            inflater: Inflater::new(),
-            reader: LogReader::default(),
-            stored: Vec::new(),
-            raw: [Vec::with_capacity(RAW_BUFFER_BYTES), Vec::new()],
-        }
-    }
 }
 
 impl Processor {

@@ -2,7 +2,7 @@
 //! Databricks' own platform, other roles and machines, static keys, people of
 //! the AWS console, AWS services, recipients of shares, and nobody at all.
 
-use super::org::{TableKind, Workspace, place};
+use super::org::{Role, TableKind, Workspace, place};
 use super::play::{
     Activity, Caller, DatedFact, Fact, Mix, RoleSession, SessionPolicy, Sharing, Signer, agent,
 };
@@ -252,20 +252,14 @@ fn anonymous(stage: &mut Stage<'_>, workspace: &Workspace, span: Range<i64>, ran
 
 fn airflow(stage: &mut Stage<'_>, workspace: &Workspace, span: Range<i64>, random: &mut Random) {
     let source_ip = format!("10.8.{}.{}", workspace.place, 4 + random.below(40));
-    let session = issue(
+    let name = format!("botocore-session-{}", 1_791_000_000 + random.below(900_000));
+    let role = workspace.roles.airflow.clone();
+    let session = assumed_from_afar(
         stage,
         workspace,
-        Caller::WebIdentity,
-        RoleSession {
-            role: workspace.roles.airflow.clone(),
-            name: format!("botocore-session-{}", 1_791_000_000 + random.below(900_000)),
-            key: random.aws_id("ASIA", 16),
-            issued: span.start,
-            expires: span.start + HOUR,
-            in_scope_of: None,
-            is_delivered: false,
-        },
-        &source_ip,
+        (role, name),
+        (span.start, &source_ip),
+        random,
     );
     act(
         stage,
@@ -284,23 +278,37 @@ fn airflow(stage: &mut Stage<'_>, workspace: &Workspace, span: Range<i64>, rando
     );
 }
 
+/// An hour of a role, issued to a workload that is none of Databricks'.
+fn assumed_from_afar(
+    stage: &mut Stage<'_>,
+    workspace: &Workspace,
+    (role, name): (Arc<Role>, String),
+    (issued, source_ip): (i64, &str),
+    random: &mut Random,
+) -> Arc<RoleSession> {
+    let session = RoleSession {
+        role,
+        name,
+        key: random.aws_id("ASIA", 16),
+        issued,
+        expires: issued + HOUR,
+        in_scope_of: None,
+        is_delivered: false,
+    };
+    issue(stage, workspace, Caller::WebIdentity, session, source_ip)
+}
+
 /// An application beside an Outpost reads what is stored on it.
 fn outposts(stage: &mut Stage<'_>, workspace: &Workspace, span: Range<i64>, random: &mut Random) {
     let source_ip = format!("10.9.{}.{}", workspace.place, 4 + random.below(40));
-    let session = issue(
+    let name = format!("outpost-{}", random.below(900_000));
+    let role = workspace.roles.backend.clone();
+    let session = assumed_from_afar(
         stage,
         workspace,
-        Caller::WebIdentity,
-        RoleSession {
-            role: workspace.roles.backend.clone(),
-            name: format!("outpost-{}", random.below(900_000)),
-            key: random.aws_id("ASIA", 16),
-            issued: span.start,
-            expires: span.start + HOUR,
-            in_scope_of: None,
-            is_delivered: false,
-        },
-        &source_ip,
+        (role, name),
+        (span.start, &source_ip),
+        random,
     );
     act(
         stage,

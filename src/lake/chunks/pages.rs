@@ -32,6 +32,7 @@ pub struct Press {
     out: Vec<u8>,
     rooms: Vec<Vec<u8>>,
     numbers: Vec<Vec<u32>>,
+    whole: Vec<Vec<i64>>,
 }
 
 /// Bytes of a room above which it is not kept: that of one giant value.
@@ -48,6 +49,7 @@ impl Press {
             out: Vec::new(),
             rooms: Vec::new(),
             numbers: Vec::new(),
+            whole: Vec::new(),
         })
     }
 
@@ -72,6 +74,18 @@ impl Press {
         if numbers.capacity() > 0 && numbers.capacity() <= ROOM_BYTES_MAX {
             numbers.clear();
             self.numbers.push(numbers);
+        }
+    }
+
+    /// Empty room for whole numbers, to be given back.
+    pub fn whole(&mut self) -> Vec<i64> {
+        self.whole.pop().unwrap_or_default()
+    }
+
+    pub fn give_back_whole(&mut self, mut whole: Vec<i64>) {
+        if whole.capacity() > 0 && whole.capacity() <= ROOM_BYTES_MAX {
+            whole.clear();
+            self.whole.push(whole);
         }
     }
 

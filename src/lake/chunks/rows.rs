@@ -148,7 +148,7 @@ impl<'c, R> RowColumn<'c, R> {
         Some(RowColumn {
             column,
             physical,
-            whole: Vec::new(),
+            whole: press.whole(),
             plain: press.room(),
             numbers: press.numbers(),
             dictionary: repeats.then(|| Dictionary::new(physical)),
@@ -294,6 +294,7 @@ impl<'c, R> RowColumn<'c, R> {
             }),
             _ => None,
         };
+        press.give_back_whole(self.whole);
         press.give_back(self.plain);
         press.give_back_numbers(self.numbers);
         press.give_back_numbers(self.defined.levels);
