@@ -84,6 +84,8 @@ impl Settler {
     ) -> Result<SettleReport, LakeError> {
         let mut report = SettleReport::default();
         let (mut redone_here, mut visits) = (0, 0);
+        let path = |file: &DateFile| file.file.path.clone();
+        let mut listed: HashSet<String> = files.iter().map(path).collect();
         while !files.is_empty() && visits < VISITS_MAX {
             match self.visit(lake, date, files).await? {
                 Visit::Done(last) => {
@@ -104,10 +106,18 @@ impl Settler {
                     lake.refresh().await?;
                 }
             }
-            // What a scan committed meanwhile may come with facts of its own.
-            self.forget();
-            self.know(lake, date..=date).await?;
             files = self.due(Tables::of(lake).dates().remove(&date).unwrap_or_default());
+            // What a scan committed meanwhile may come with facts of its own.
+            let new = files.iter().filter(|file| !file.is_named_settled());
+            let new: Vec<String> = new
+                .map(path)
+                .filter(|path| !listed.contains(path))
+                .collect();
+            if !new.is_empty() {
+                listed.extend(new);
+                self.forget();
+                self.know(lake, date..=date).await?;
+            }
         }
         *redone += u64::from(redone_here);
         report.dates = report.dates.min(1);
