@@ -66,8 +66,7 @@ table's history.
 
 Run it once a day; it does only what has become due. Many small settled files of a date are \
 merged, row by row as they are. Where the records of one event lie on several dates, one of them \
-stands, on its own date; between the commits of two dates, or after a kill there, the event has \
-two rows until the next settle, never none.
+stands, on its own date, and the others go in the same commit.
 
 --as-of says what nobody can know from the data: that sources will tell nothing more of what \
 happened until then. What they tell later all the same is believed only with --again.

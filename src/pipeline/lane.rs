@@ -173,8 +173,9 @@ impl Lane<'_> {
                 none.insert((file.verdict, keeper))
             }
         };
+        let stays = |row: usize| survey.settled.has(row) && !survey.dropped.has(row);
         keeper
-            .add(file.open(&self.work.tables)?, survey)
+            .add(file.open(&self.work.tables)?, stays)
             .map_err(|error| self.work.tables.unreadable(file, error))?;
         Ok(true)
     }
@@ -186,9 +187,8 @@ impl Lane<'_> {
         let Some((verdict, keeper)) = self.kept.take() else {
             return Ok(true);
         };
-        let file = keeper
-            .finish((self.work.date, verdict))
-            .map_err(encode_error)?;
+        let partition = Partition::of(self.work.date, verdict).settled();
+        let file = keeper.finish(partition).map_err(encode_error)?;
         Ok(file.is_none_or(write))
     }
 

@@ -13,9 +13,9 @@
 //! How one date is settled, and what becomes of records of one event on several, is
 //! told in `settle_date`.
 //!
-//! INVARIANT (one commit): what a date gains and what it loses by itself is one commit
-//! to `s3_access`; what it loses to another date is another. A settle killed before it leaves files that belong to no table and
-//! that nothing reads; killed after it, it is done.
+//! INVARIANT (one commit): what a date gains and loses, and what other dates lose to
+//! it, is one commit to `s3_access`. A settle killed before it leaves files that belong
+//! to no table and that nothing reads; killed after it, it is done.
 //!
 //! INVARIANT (appends go on): the commit takes only files out that were read here. A
 //! scan that appends meanwhile neither waits nor loses: its rows wait for the next

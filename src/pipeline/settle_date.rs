@@ -1,28 +1,24 @@
-//! Settles one date: surveys its rows, decides them, commits, and sees to what other
-//! dates lose to it.
+//! Settles one date: surveys its rows, decides them, and commits what it gains and
+//! loses, together with what other files lose to it.
 //!
-//! # Records of one event on several dates
+//! # Records of one event in several files
 //!
 //! Of a date's rows and its guests (`lake::settle::elsewhere`), the record that stands
 //! for an event is the same one from whichever date one looks. It stands on its own
-//! date; the others go, date by date, each date in a commit of its own:
+//! date; the others go:
 //!
-//! 1. A row of the date being settled goes in that date's commit, if what stands for
+//! 1. A row of the date being settled goes with the date's commit, if what stands for
 //!    it elsewhere is a row already.
-//! 2. A settled row elsewhere goes in a commit of its date (`yielded`), *before* the
-//!    row that stands for it is settled: as long as that is provisional, a settle that
-//!    comes after a kill looks for the other one again. So it goes when the date of
-//!    the row that stands for it becomes due. A provisional row elsewhere goes when its
+//! 2. A settled row elsewhere goes when the date of what stands for it is settled, and
+//!    a provisional one then, too, if only an amendment stands for it, that becomes a
+//!    row with this commit (`yielded`). Other provisional rows elsewhere go when their
 //!    own date is settled (1).
-//! 3. What stands for a row elsewhere may be an amendment, and no row yet. It becomes
-//!    one with the date's commit, and stays in `s3_amendments`, too, until the other
-//!    row is gone: it is what reminds the next settle. The date is then visited again.
 //!
-//! Between two of these commits an event can have two rows; killed there, it has them
-//! until the next settle.
+//! INVARIANT (one commit): all of it is one commit, whatever dates its files are of.
+//! However a settle is killed, no event is lost, and none has more rows than before.
 //!
-//! INVARIANT (never lost): a commit that takes a row out relies on the file of the
-//! row that stands for it: it is made only while that belongs to the table.
+//! INVARIANT (never lost): a commit that takes a row out relies on the file of what
+//! stands for it: it is made only while that belongs to the table.
 
 use super::lane::{DateWork, Task};
 use super::settle::Settler;
@@ -44,10 +40,6 @@ use tokio::sync::mpsc;
 /// other one got on, and mostly it left nothing to do.
 const REDO_MAX: u32 = 10;
 
-/// Commits for one date, its own and those of dates that lose rows to it, at most;
-/// what is left is for the next settle.
-const VISITS_MAX: u32 = 1000;
-
 /// A settled file of fewer bytes is small.
 ///
 /// A file in the making is a few times as large in memory, and merging it again and
@@ -60,8 +52,6 @@ const SMALL_FILES_MAX: usize = 4;
 /// What became of a visit to a date.
 enum Visit {
     Done(SettleReport),
-    /// One commit is made, and there is more to do.
-    Again(SettleReport),
     /// It no longer stood as it was read; nothing changed.
     Outdated,
 }
@@ -82,30 +72,21 @@ impl Settler {
         mut files: Vec<DateFile>,
         redone: &mut u64,
     ) -> Result<SettleReport, LakeError> {
-        let mut report = SettleReport::default();
-        let (mut redone_here, mut visits) = (0, 0);
+        let mut redone_here = 0;
         let path = |file: &DateFile| file.file.path.clone();
         let mut listed: HashSet<String> = files.iter().map(path).collect();
-        while !files.is_empty() && visits < VISITS_MAX {
-            match self.visit(lake, date, files).await? {
-                Visit::Done(last) => {
-                    report.add(last);
-                    break;
-                }
-                Visit::Again(part) => {
-                    report.add(part);
-                    visits += 1;
-                }
-                Visit::Outdated if redone_here == REDO_MAX => {
-                    let table = lake.s3_access();
-                    return Err(LakeError::contended(table.name, table.url(), REDO_MAX));
-                }
-                Visit::Outdated => {
-                    redone_here += 1;
-                    tracing::info!(date, "another settle came first; beginning the date anew");
-                    lake.refresh().await?;
-                }
+        while !files.is_empty() {
+            if let Visit::Done(report) = self.visit(lake, date, files).await? {
+                *redone += u64::from(redone_here);
+                return Ok(report);
             }
+            if redone_here == REDO_MAX {
+                let table = lake.s3_access();
+                return Err(LakeError::contended(table.name, table.url(), REDO_MAX));
+            }
+            redone_here += 1;
+            tracing::info!(date, "another settle came first; beginning the date anew");
+            lake.refresh().await?;
             files = self.due(Tables::of(lake).dates().remove(&date).unwrap_or_default());
             // What a scan committed meanwhile may come with facts of its own.
             let new = files.iter().filter(|file| !file.is_named_settled());
@@ -120,11 +101,10 @@ impl Settler {
             }
         }
         *redone += u64::from(redone_here);
-        report.dates = report.dates.min(1);
-        Ok(report)
+        Ok(SettleReport::default())
     }
 
-    /// Settles a date as it stood, or takes out what another date loses to it.
+    /// Settles a date as it stood.
     async fn visit(
         &self,
         lake: &mut Lake,
@@ -161,15 +141,11 @@ impl Settler {
             Ok(seen) => seen,
             Err(error) => return if_outdated(lake, &read, error).await,
         };
-        if let Some(yielded) = yielded(&seen.survey, &seen.guests) {
-            return match self.take_out(lake, &tables, &seen, yielded).await {
-                Ok(visit) => Ok(visit),
-                Err(error) => if_outdated(lake, &read, error).await,
-            };
-        }
-        let relies_on = relied_on(&seen.survey, &seen.files, &seen.guests);
-        let is_pending = seen.survey.files.iter().any(FileSurvey::is_pending);
-        let dropped = seen.survey.dropped;
+        let yielded = yielded(&seen.survey);
+        let mut relies_on = relied_on(&seen.survey, &seen.files, &seen.guests);
+        relies_on.extend(yielded.relies_on(&seen.files, &seen.guests));
+        let mut dropped = seen.survey.dropped;
+        dropped.add(yielded.dropped);
         let small = small_files(&seen.files);
         let mut todo: Vec<(DateFile, FileSurvey, Task)> = seen
             .files
@@ -187,13 +163,13 @@ impl Settler {
             Task::Keep => (0, Some(file.verdict)),
             Task::Decide { .. } => (1, None),
         });
-        if todo.is_empty() {
+        if todo.is_empty() && yielded.is_empty() {
             return Ok(Visit::Done(SettleReport::default()));
         }
         let index = self.index.clone();
         let now = (self.job.now)();
         let work = Arc::new(DateWork {
-            tables,
+            tables: tables.clone(),
             date,
             files: todo,
             index,
@@ -201,7 +177,15 @@ impl Settler {
             now,
         });
         let mut adds = Vec::new();
-        let mut report = match self.decide(lake, &work, &mut adds).await {
+        let lost: Vec<Guest> = yielded.files(&seen.guests).cloned().collect();
+        let written = match self.decide(lake, &work, &mut adds).await {
+            Ok(report) => self
+                .take_out(lake, (tables, yielded, seen.guests), &mut adds)
+                .await
+                .map(|()| report),
+            Err(error) => Err(error),
+        };
+        let mut report = match written {
             Ok(report) => report,
             Err(error) => {
                 lake.s3_access().discard(&adds).await;
@@ -210,13 +194,17 @@ impl Settler {
         };
         self.total(&work, &adds, &mut report);
         report.dropped = dropped;
-        let rewrite = Rewrite {
-            summary: report.summary(),
+        let mut rewrite = Rewrite {
             relies_on,
             ..rewrite(&work, adds.clone())
         };
+        for Guest { file, .. } in lost {
+            report.files_before += 1;
+            report.bytes_before += file.file.bytes;
+            rewrite.removes.push(file.file.remove);
+        }
+        rewrite.summary = report.summary();
         match lake.rewrite(rewrite).await? {
-            RewriteOutcome::Rewritten { .. } if is_pending => Ok(Visit::Again(report)),
             RewriteOutcome::Rewritten { .. } => Ok(Visit::Done(report)),
             RewriteOutcome::Outdated => {
                 lake.s3_access().discard(&adds).await;
@@ -225,50 +213,27 @@ impl Settler {
         }
     }
 
-    /// Takes rows out of another date, for which rows that were seen stand.
+    /// Writes anew the files of guests that lose rows; `adds` names what is written,
+    /// also when it fails.
     async fn take_out(
         &self,
-        lake: &mut Lake,
-        tables: &Tables,
-        seen: &Seen,
-        yielded: Yielded,
-    ) -> Result<Visit, LakeError> {
-        let mut report = SettleReport {
-            dates: 1,
-            dropped: yielded.dropped,
-            ..SettleReport::default()
-        };
-        let mut rewrite = Rewrite {
-            relies_on: yielded.relies_on(&seen.files, &seen.guests),
-            ..Rewrite::default()
-        };
-        for (number, file) in yielded.files(&seen.guests) {
-            report.files_before += 1;
-            report.bytes_before += file.file.bytes;
-            rewrite.removes.push(file.file.remove.clone());
-            let kept = match yielded.keep(number, file, (&seen.survey, tables)) {
-                Ok(kept) => kept,
-                Err(error) => {
-                    lake.s3_access().discard(&rewrite.adds).await;
-                    return Err(error);
-                }
-            };
-            if let Some(kept) = kept {
-                report.files_after += 1;
-                report.bytes_after += kept.bytes.len() as u64;
+        lake: &Lake,
+        (tables, yielded, guests): (Tables, Yielded, Vec<Guest>),
+        adds: &mut Vec<Add>,
+    ) -> Result<(), LakeError> {
+        let shared = Arc::new((tables, yielded, guests));
+        for number in shared.1.numbers() {
+            let shared = shared.clone();
+            let kept = blocking(move || {
+                let (tables, yielded, guests) = &*shared;
+                yielded.keep(number, guests, tables)
+            });
+            if let Some(kept) = kept.await? {
                 let now = (self.job.now)();
-                rewrite.adds.push(lake.s3_access().write(kept, now).await?);
+                adds.push(lake.s3_access().write(kept, now).await?);
             }
         }
-        rewrite.summary = report.summary();
-        let adds = rewrite.adds.clone();
-        match lake.rewrite(rewrite).await? {
-            RewriteOutcome::Rewritten { .. } => Ok(Visit::Again(report)),
-            RewriteOutcome::Outdated => {
-                lake.s3_access().discard(&adds).await;
-                Ok(Visit::Outdated)
-            }
-        }
+        Ok(())
     }
 
     /// What is to be done with a file.

@@ -158,13 +158,7 @@ fn a_correction_of_another_date_takes_the_place_of_what_it_corrects() {
 
 #[test]
 fn records_on_both_sides_of_midnight_are_one_row() {
-    let session = role_session("etl", "run-1", "ASIAONE", "2026-03-26T11:00:00Z");
-    let mut rich = get_object(&guid(1), &at(7, "00:00:00"), session, "b");
-    rich["sharedEventID"] = guid(99).into();
-    let poor = json!({"type": "AWSAccount", "principalId": "AROAETL:run-1", "accountId": ACCOUNT});
-    let mut poor = get_object(&guid(2), &at(6, "23:59:59"), poor, "b");
-    poor["sharedEventID"] = guid(99).into();
-    poor["recipientAccountId"] = OTHER_ACCOUNT.into();
+    let (rich, poor) = twins(&at(7, "00:00:00"), &at(6, "23:59:59"));
     let mut later = original();
     later["eventTime"] = at(7, "00:00:01").into();
     for (stays, goes) in [(&rich, &poor), (&later, &original())] {
@@ -184,6 +178,52 @@ fn records_on_both_sides_of_midnight_are_one_row() {
     }
     let order = [Some(&poor), None, Some(&rich)];
     check_stands(&deliver(&order, false), &rich);
+}
+
+/// The two records that two accounts got of one access: the one that tells of the
+/// caller, then the other.
+fn twins(rich: &str, poor: &str) -> (Value, Value) {
+    let session = role_session("etl", "run-1", "ASIAONE", "2026-03-26T11:00:00Z");
+    let mut rich = get_object(&guid(1), rich, session, "b");
+    rich["sharedEventID"] = guid(99).into();
+    let caller =
+        json!({"type": "AWSAccount", "principalId": "AROAETL:run-1", "accountId": ACCOUNT});
+    let mut poor = get_object(&guid(2), poor, caller, "b");
+    poor["sharedEventID"] = guid(99).into();
+    poor["recipientAccountId"] = OTHER_ACCOUNT.into();
+    (rich, poor)
+}
+
+/// What amends a row is due before the file in which that is.
+#[test]
+fn what_amends_a_row_that_is_not_due_takes_its_place_at_once() {
+    let late = at(6, "13:00:00");
+    let next_day = at(7, "03:00:00");
+    for (row_at, as_of) in [(late, at(6, "12:30:00")), (next_day, at(6, "23:30:00"))] {
+        let (rich, poor) = twins(&at(6, "12:10:00"), &row_at);
+        let mut corrected = original();
+        corrected["eventTime"] = row_at.into();
+        for (stays, goes) in [
+            (rich, poor),
+            (correction(&at(6, "12:10:00")), corrected.clone()),
+        ] {
+            let world = World::new();
+            let other = get_object(&guid(50), NOON, user(), "other");
+            arrive(&world, "lake", "other", &[other]);
+            arrive(&world, "lake", "row", std::slice::from_ref(&goes));
+            arrive(&world, "lake", "late", std::slice::from_ref(&stays));
+            let waiting = world.number("SELECT count(*) AS n FROM s3_amendments");
+            assert_eq!(waiting, 1, "the scan put it aside");
+            settle(&world, "lake", &["--as-of", &as_of]);
+            let row = world.one("SELECT * FROM s3_access WHERE object_key = 'b'");
+            assert_eq!(row["event_id"], stays["eventID"]);
+            assert_eq!(row["settled"], true);
+            assert_eq!(world.number("SELECT count(*) AS n FROM s3_amendments"), 0);
+            // What else the lake holds.
+            settle(&world, "lake", &[]);
+            check_stands(&world, &stays);
+        }
+    }
 }
 
 #[test]
@@ -259,6 +299,16 @@ fn random_events(random: &mut Random) -> Vec<Vec<Value>> {
         events.push(records);
     }
     events
+}
+
+/// How many rows each event has.
+fn rows_of_events(rows: &[Value]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        let key = row["object_key"].as_str().unwrap().to_owned();
+        *counts.entry(key).or_default() += 1;
+    }
+    counts
 }
 
 /// What must stand: key and id, settled.
@@ -383,15 +433,23 @@ fn whatever_arrives_and_wherever_it_is_killed_every_event_is_one_row() {
             "arrival {arrival}: {} commits of the last settle",
             after - before
         );
+        let mut most: BTreeMap<String, u64> = BTreeMap::new();
         for version in before..after {
             for rolled in [false, true] {
                 let killed = format!("killed-{arrival}-{version}-{rolled}");
                 copy_as_of(&world, &lake, &killed, version, rolled);
                 let rows = world.query_in(&killed, ROWS);
+                let counts = rows_of_events(&rows);
                 for (key, _, _) in &expected {
-                    let stands = rows.iter().any(|row| row["object_key"] == key.as_str());
-                    assert!(stands, "{killed}: {key} is lost");
+                    let rows = counts.get(key).copied().unwrap_or(0);
+                    assert!(rows > 0, "{killed}: {key} is lost");
+                    let before = most.get(key).copied().unwrap_or(u64::MAX);
+                    assert!(
+                        rows <= before,
+                        "{killed}: {key} had {before} rows, now {rows}"
+                    );
                 }
+                most = counts;
                 settle(&world, &killed, &[]);
                 let rows = world.query_in(&killed, ROWS);
                 assert_eq!(found(&rows), expected, "{killed}");

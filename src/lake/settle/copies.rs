@@ -1,5 +1,5 @@
 //! Finds the records of one event among the rows of a date and its guests, by their
-//! keys alone. Guests are the few rows of other dates that may be of the same events
+//! keys alone. Guests are the few rows of other files that may be of the same events
 //! (`elsewhere`).
 //!
 //! Three kinds, each with a key of its own ([`CopyKeys`]): copies of a record, in
@@ -56,17 +56,16 @@ pub const COLUMNS: [&str; 10] = [
 pub struct Survey {
     /// Those of the date.
     pub files: Vec<FileSurvey>,
-    /// Those of other dates.
+    /// Those of the guests.
     pub guests: Vec<FileSurvey>,
     /// Rows of the date that go.
     pub dropped: Dropped,
-    /// Rows that go, or should, for one on another date. Files are numbered: those of
-    /// the date, then the guests.
+    /// Rows that go, or should, of guests or for one of a guest's. Files are numbered:
+    /// those of the date, then the guests'.
     pub ties: Vec<Tie>,
 }
 
-/// A row that another stands for, where the two are on different dates, or both
-/// elsewhere.
+/// A row that another stands for, where one of the two is a guest, or both are.
 #[derive(Clone, Copy, Debug)]
 pub struct Tie {
     pub loser: Place,
@@ -99,8 +98,6 @@ pub struct FileSurvey {
     partnered: Bits,
     /// Whether it is of those that amend.
     pub amends: bool,
-    /// Whether a row of it stands for one of another date, which is still there.
-    pending: bool,
 }
 
 /// Rows that go, by reason.
@@ -211,7 +208,6 @@ pub fn survey(
         pass.resolve(&mut survey);
     }
     survey.guests = survey.files.split_off(files.len());
-    survey.note_pending();
     Ok(survey)
 }
 
@@ -259,18 +255,8 @@ impl FileSurvey {
         self.anchored.count_without(&self.dropped)
     }
 
-    /// Whether rows stay where they are, for want of the event that they amend, or
-    /// to remind of a row elsewhere that has to go yet.
+    /// Whether rows stay where they are, for want of the event that they amend.
     pub fn must_wait(&self) -> bool {
-        self.pending || self.has_unanchored()
-    }
-
-    /// Whether a row elsewhere has to go when this file's rows are taken.
-    pub fn is_pending(&self) -> bool {
-        self.pending
-    }
-
-    fn has_unanchored(&self) -> bool {
         let waiting = |row: &u64| {
             let row = usize::try_from(*row).unwrap_or(usize::MAX);
             !self.dropped.has(row) && !self.anchored.has(row)
@@ -535,18 +521,6 @@ impl Survey {
     /// The number of a guest's file; `None` for one of the date.
     pub fn guest_of(&self, place: Place) -> Option<usize> {
         place.file().checked_sub(self.files.len())
-    }
-
-    /// What amends an event of which a record stands elsewhere is needed until that
-    /// is gone.
-    fn note_pending(&mut self) {
-        for tie in &self.ties {
-            if self.guest_of(tie.loser).is_some()
-                && let Some(file) = self.files.get_mut(tie.winner.file())
-            {
-                file.pending |= file.amends;
-            }
-        }
     }
 
     /// Whether a row seeks another record of its event that was not seen.

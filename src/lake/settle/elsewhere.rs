@@ -1,11 +1,13 @@
-//! Rows of other dates that may be of the events of a date: its guests.
+//! Rows of other files that may be of the events of a date: its guests.
 //!
 //! A table is cut by the date of an event, and the records of one event need not
-//! agree on it: around midnight, or because a correction moves it. Guests are
+//! agree on it: around midnight, or because a correction moves it. Nor need all files
+//! of a date be due at once. Guests are rows of other dates, and of files of the date
+//! itself that are not due:
 //!
 //! 1. every correction that is a row, on whatever date: they are few, and once a run
 //!    has seen that a file holds none it is not opened again;
-//! 2. rows of the neighbouring dates within [`BORDER_SECS`] of midnight, for copies
+//! 2. of the neighbouring dates, rows within [`BORDER_SECS`] of midnight, for copies
 //!    and twins;
 //! 3. what the date's own records ask for: what amends an event that has no row here,
 //!    and a correction not settled yet whose original is not here. For what amends,
@@ -15,10 +17,8 @@
 //!
 //! How the dates then come to agree is told in `pipeline::settle_date`.
 //!
-//! Deliberately absent: files of the date itself whose time has not come, so that what
-//! amends one of their rows is a row of its own until it has; and copies and twins of
-//! one event that lie on two dates, and further from midnight, unless a correction or
-//! amendment leads to them.
+//! Deliberately absent: copies and twins of one event that lie on two dates, and
+//! further from midnight, unless a correction or amendment leads to them.
 
 use super::bits::Bits;
 use super::copies::{COLUMNS, RowIds, Survey, survey};
@@ -38,7 +38,8 @@ pub const BORDER_SECS: i64 = 3600;
 /// Some seconds; a correction's original mostly is on the same date, or nowhere.
 const SEARCH_ROWS_MAX: u64 = 10_000_000;
 
-/// A file of another date, and which of its rows are guests.
+/// A file that is not settled with the date, and which of its rows are guests.
+#[derive(Clone)]
 pub struct Guest {
     pub date: i32,
     pub file: DateFile,
@@ -108,11 +109,12 @@ impl Elsewhere<'_> {
         again: bool,
         progress: impl FnMut(u64),
     ) -> Result<(Survey, Vec<Guest>), LakeError> {
-        let mut guests = self.guests()?;
+        let others = self.others(files);
+        let mut guests = self.guests(&others)?;
         let mut found = survey(self.tables, files, &guests, again, progress)?;
         if found.has_lone() {
             let sought = Sought::of(self.tables, files, &found)?;
-            if self.search(sought, &mut guests)? {
+            if self.search(sought, &others, &mut guests)? {
                 found = survey(self.tables, files, &guests, again, |_| ())?;
             }
             for file in &mut found.files {
@@ -122,32 +124,39 @@ impl Elsewhere<'_> {
         Ok((found, guests))
     }
 
-    /// The files of `s3_access` on other dates, those near by first.
-    fn others(&self) -> Vec<(i32, &DateFile)> {
-        let others = self.dates.iter().filter(|(date, _)| **date != self.date);
-        let mut others: Vec<(i32, &DateFile)> = others
+    /// The files of `s3_access` that are not among these of the date, those near by
+    /// first.
+    fn others(&self, files: &[DateFile]) -> Vec<(i32, &DateFile)> {
+        let due: HashSet<&str> = files.iter().map(|file| &*file.file.path).collect();
+        let dates = self.dates.iter();
+        let mut others: Vec<(i32, &DateFile)> = dates
             .flat_map(|(date, files)| files.iter().map(|file| (*date, file)))
             .filter(|(_, file)| file.holder == Holder::Access)
+            .filter(|(_, file)| !due.contains(&*file.file.path))
             .collect();
         others.sort_by_key(|(date, _)| date.abs_diff(self.date));
         others
     }
 
-    fn guests(&self) -> Result<Vec<Guest>, LakeError> {
+    fn guests(&self, others: &[(i32, &DateFile)]) -> Result<Vec<Guest>, LakeError> {
         let border = UtcMicros::of_date(self.date).plus_seconds(-BORDER_SECS)
             ..UtcMicros::of_date(self.date.saturating_add(1)).plus_seconds(BORDER_SECS);
         let mut guests = Vec::new();
-        for (date, file) in self.others() {
+        for &(date, file) in others {
             let corrections = self.corrections.hold(file, self.tables)?;
             let stats = file.file.stats;
             let ends_before = stats.last_event.is_some_and(|last| last < border.start);
             let begins_after = stats.first_event.is_some_and(|first| first >= border.end);
-            if corrections || !ends_before && !begins_after {
+            let is_neighbour = date != self.date && !ends_before && !begins_after;
+            if corrections || is_neighbour {
                 guests.push(Guest {
                     date,
                     file: file.clone(),
                     corrections,
-                    border: border.clone(),
+                    border: match is_neighbour {
+                        true => border.clone(),
+                        false => UtcMicros::MAX..UtcMicros::MAX,
+                    },
                     found: Bits::default(),
                 });
             }
@@ -157,9 +166,14 @@ impl Elsewhere<'_> {
 
     /// Looks for what is sought, the nearest dates first; says whether any of it was
     /// found.
-    fn search(&self, mut sought: Sought, guests: &mut Vec<Guest>) -> Result<bool, LakeError> {
+    fn search(
+        &self,
+        mut sought: Sought,
+        others: &[(i32, &DateFile)],
+        guests: &mut Vec<Guest>,
+    ) -> Result<bool, LakeError> {
         let (mut any, mut rows_read) = (false, 0);
-        for (date, file) in self.others() {
+        for &(date, file) in others {
             let rows_left = rows_read < SEARCH_ROWS_MAX && !sought.by_rows.is_empty();
             if sought.by_amendments.is_empty() && !rows_left {
                 break;

@@ -1,13 +1,12 @@
-//! Writes anew, unchanged, what of settled files stays: another record took the place
-//! of some row, or many small files become one.
+//! Writes anew, unchanged, what of files stays: another record took the place of some
+//! row, or many small files become one.
 //!
-//! INVARIANT (untouched): a settled row keeps every value, so that its decision is
-//! the one that was made when it was settled.
+//! INVARIANT (untouched): a row keeps every value, so that its decision is the one that
+//! was made before.
 
-use super::copies::FileSurvey;
 use super::reader::open_whole;
 use crate::lake::data_file::{EncodedFile, FileWriter, Partition, Times};
-use crate::model::{UtcMicros, Verdict};
+use crate::model::UtcMicros;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -15,7 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use std::fs::File;
 
-/// A file in the making, of settled rows that stay as they are.
+/// A file in the making, of rows that stay as they are.
 pub struct Keeper {
     out: ArrowWriter<Vec<u8>>,
     schema: SchemaRef,
@@ -39,17 +38,16 @@ impl Keeper {
         })
     }
 
-    /// Adds the settled rows of a file that stay.
+    /// Adds the rows of a file that stay, by their places in it.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn add(&mut self, file: File, survey: &FileSurvey) -> Result<(), ParquetError> {
+    pub fn add(&mut self, file: File, stays: impl Fn(usize) -> bool) -> Result<(), ParquetError> {
         let mut first_row = 0;
         for batch in open_whole(file)? {
             let batch = batch?;
-            let stays: BooleanArray = (first_row..first_row + batch.num_rows())
-                .map(|row| Some(survey.settled.has(row) && !survey.dropped.has(row)))
-                .collect();
+            let rows = first_row..first_row + batch.num_rows();
+            let stays: BooleanArray = rows.map(|row| Some(stays(row))).collect();
             first_row += batch.num_rows();
             let batch = filter_record_batch(&batch, &stays)?;
             if batch.num_rows() == 0 {
@@ -72,16 +70,13 @@ impl Keeper {
     ///
     /// # Errors
     /// When the last rows cannot be encoded.
-    pub fn finish(
-        self,
-        (date, verdict): (i32, Verdict),
-    ) -> Result<Option<EncodedFile>, ParquetError> {
+    pub fn finish(self, partition: Partition) -> Result<Option<EncodedFile>, ParquetError> {
         let bytes = self.out.into_inner()?;
         let times = self.events.0.zip(self.ingested.0);
         Ok((self.rows > 0).then(|| EncodedFile {
             bytes,
             rows: self.rows,
-            partition: Partition::of(date, verdict).settled(),
+            partition,
             times: times.map(|(events, ingested)| Times { events, ingested }),
         }))
     }
