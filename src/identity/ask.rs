@@ -85,20 +85,43 @@ impl Grounds {
 
     /// Names a record; beyond the cap of every list, more would prove nothing.
     pub fn note(&mut self, id: &str) {
-        if !id.is_empty()
-            && self.evidence.len() < LISTED_MAX
-            && !self.evidence.iter().any(|noted| noted == id)
-        {
-            self.evidence.push(id.to_owned());
-        }
+        note_all(
+            &mut self.evidence,
+            std::iter::once(id.to_owned()),
+            LISTED_MAX,
+        );
+    }
+
+    /// Names records in their order.
+    pub fn note_sorted<T: Ord + Into<String>>(&mut self, mut records: Vec<T>) {
+        records.sort_unstable();
+        records.dedup();
+        let ids = records.into_iter().map(T::into);
+        note_all(&mut self.evidence, ids, LISTED_MAX);
     }
 
     pub fn take(&mut self, other: Grounds) {
         for method in other.methods {
             self.by(method);
         }
-        for id in &other.evidence {
-            self.note(id);
+        note_all(&mut self.evidence, other.evidence, LISTED_MAX);
+    }
+}
+
+/// Adds records, different from one another, to those noted, up to so many in all.
+pub(super) fn note_all(
+    noted: &mut Vec<String>,
+    ids: impl IntoIterator<Item = String>,
+    most: usize,
+) {
+    let before = noted.len();
+    let mut ids = ids.into_iter();
+    while noted.len() < most
+        && let Some(id) = ids.next()
+    {
+        let known = noted.get(..before).unwrap_or_default();
+        if !id.is_empty() && !known.contains(&id) {
+            noted.push(id);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Puts the answer together, level by level, with the grounds for each.
 
-use super::ask::{Ask, Grounds, LISTED_MAX};
+use super::ask::{Ask, Grounds, LISTED_MAX, note_all};
 use super::aws::is_in_scope_of_instance;
+use super::call::Call;
 use super::classify::{Class, classify};
 use super::hosts::Hosts;
 use super::index::IdentityIndex;
@@ -18,6 +19,9 @@ use super::work::Work;
 use crate::model::{
     AccessEvent, AccessPath, Attribution, Confidence, Method, TimeSpan, UnattributedReason,
 };
+
+/// Records that an answer names, at most: of its session, and of its levels.
+pub(super) const EVIDENCE_MAX: usize = 2 * LISTED_MAX;
 
 /// An attribution, and for which other accesses it is the very same.
 #[derive(Clone, Debug)]
@@ -73,7 +77,7 @@ pub fn attribute_within(access: &AccessEvent<'_>, index: &IdentityIndex) -> Answ
     } else if class.path == AccessPath::UnityCatalog {
         let levels = vended(&mut ask, &link);
         found = levels.reason;
-        write(&mut answer, levels);
+        write(&mut answer, levels, &index.databricks().names);
     }
     if let Some(instance_id) = class.instance_id {
         let hosts = Hosts::of_instance(&mut ask, instance_id, class.called_at);
@@ -89,7 +93,7 @@ pub fn attribute_within(access: &AccessEvent<'_>, index: &IdentityIndex) -> Answ
                 levels.cap_work(Confidence::Strong);
             }
             found = levels.reason;
-            write(&mut answer, levels);
+            write(&mut answer, levels, &index.databricks().names);
         }
     }
     if answer.principal_confidence == Confidence::None {
@@ -124,14 +128,11 @@ fn name_session(answer: &mut Attribution, link: &Link<'_>) {
         Some(trace) => {
             let first = trace.chain.first();
             answer.session_event_id = first.map(|call| call.event_id().to_owned());
-            for call in &trace.chain {
-                note(&mut answer.evidence, call.event_id());
-            }
+            note_calls(answer, trace.chain.iter().copied());
         }
         None => {
-            for call in link.traces.iter().filter_map(|trace| trace.chain.first()) {
-                note(&mut answer.evidence, call.event_id());
-            }
+            let first = link.traces.iter().filter_map(|trace| trace.chain.first());
+            note_calls(answer, first.copied());
         }
     }
 }
@@ -209,13 +210,12 @@ fn take(answer: &mut Attribution, grounds: Grounds) {
             answer.methods.push(method);
         }
     }
-    for id in &grounds.evidence {
-        note(&mut answer.evidence, id);
-    }
+    note_all(&mut answer.evidence, grounds.evidence, EVIDENCE_MAX);
 }
 
-pub(super) fn note(evidence: &mut Vec<String>, event_id: &str) {
-    if evidence.len() < 2 * LISTED_MAX && !evidence.iter().any(|noted| noted == event_id) {
-        evidence.push(event_id.to_owned());
+fn note_calls<'a>(answer: &mut Attribution, calls: impl Iterator<Item = &'a Call>) {
+    for call in calls {
+        let id = std::iter::once(call.event_id().to_owned());
+        note_all(&mut answer.evidence, id, EVIDENCE_MAX);
     }
 }

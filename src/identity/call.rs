@@ -25,27 +25,30 @@ const LIFE_MAX_SECS: i64 = 36 * 3600;
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     best: Kept,
+    /// What few calls have, apart, for there may be a million.
+    more: Option<Box<More>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct More {
     others: Vec<Kept>,
-    window: TimeSpan,
     /// Set when a later copy showed that this call is another one.
-    pub forward: Option<u32>,
+    forward: Option<u32>,
 }
 
 impl Call {
     pub fn new(session: Kept) -> Call {
-        let window = window(std::iter::once(&session));
         Call {
             best: session,
-            others: Vec::new(),
-            window,
-            forward: None,
+            more: None,
         }
     }
 
     /// Adds a copy; a record already held is recognised.
     pub fn add(&mut self, session: Kept) {
+        let others = self.more.iter_mut().flat_map(|more| &mut more.others);
         let twin = std::iter::once(&mut self.best)
-            .chain(&mut self.others)
+            .chain(others)
             .find(|copy| copy.is_same_record(&session));
         if let Some(twin) = twin {
             if session.source_uri() < twin.source_uri() {
@@ -53,20 +56,31 @@ impl Call {
             }
             return;
         }
-        self.others.push(session);
-        self.others.sort_by(Kept::by_richness);
-        if let Some(first) = self.others.first_mut()
+        let others = &mut self.more.get_or_insert_default().others;
+        others.push(session);
+        others.sort_by(Kept::by_richness);
+        if let Some(first) = others.first_mut()
             && first.by_richness(&self.best).is_lt()
         {
             std::mem::swap(first, &mut self.best);
-            self.others.sort_by(Kept::by_richness);
+            others.sort_by(Kept::by_richness);
         }
-        self.window = window(self.copies());
+    }
+
+    /// The call that this one was found to be.
+    pub fn forward(&self) -> Option<u32> {
+        self.more.as_ref()?.forward
+    }
+
+    /// Notes that this call is another one.
+    pub fn forward_to(&mut self, place: u32) {
+        self.more.get_or_insert_default().forward = Some(place);
     }
 
     /// Returns the copies, the one that tells most of the caller first.
     pub fn copies(&self) -> impl Iterator<Item = &Kept> {
-        std::iter::once(&self.best).chain(&self.others)
+        let others = self.more.iter().flat_map(|more| &more.others);
+        std::iter::once(&self.best).chain(others)
     }
 
     pub fn session(&self) -> &Kept {
@@ -86,15 +100,15 @@ impl Call {
     }
 
     pub fn role_arn(&self) -> Option<&str> {
-        self.first(|copy| copy.role_arn.as_deref())
+        self.first(|copy| copy.role_arn())
     }
 
     pub fn session_name(&self) -> Option<&str> {
-        self.first(|copy| copy.role_session_name.as_deref())
+        self.first(|copy| copy.role_session_name())
     }
 
     pub fn assumed_role_id(&self) -> Option<&str> {
-        self.first(|copy| copy.assumed_role_id.as_deref())
+        self.first(|copy| copy.assumed_role_id())
     }
 
     pub fn access_key_id(&self) -> Option<&str> {
@@ -119,12 +133,12 @@ impl Call {
 
     /// Returns the external id that the call was made with.
     pub fn external_id(&self) -> Option<&str> {
-        self.first(|copy| copy.external_id.as_deref())
+        self.first(|copy| copy.external_id())
     }
 
     /// Returns the event times at which the issued key can have been used.
     pub fn window(&self) -> TimeSpan {
-        self.window
+        window(self.copies())
     }
 
     fn first<'a>(&'a self, of: impl Fn(&'a Kept) -> Option<&'a str>) -> Option<&'a str> {
@@ -137,7 +151,7 @@ fn window<'a>(copies: impl Iterator<Item = &'a Kept>) -> TimeSpan {
     for copy in copies {
         issued = issued.min(copy.issued_at);
         latest = latest.max(copy.issued_at);
-        expires = expires.max(copy.expires_at);
+        expires = expires.max(copy.expires_at());
     }
     TimeSpan {
         from: issued.plus_seconds(-ISSUE_SLACK_SECS),

@@ -179,12 +179,10 @@ fn voices(ask: &mut Ask<'_>, issued_at: Option<UtcMicros>) -> Vec<Voice> {
                 job_run_id: names.owned(statement.job_run),
                 workspace: names.owned(statement.workspace),
             });
-            voice.task = names
-                .owned(statement.task_run)
-                .map(|task_run_id| TaskRunOf {
-                    task_run_id,
-                    task_key: names.owned(statement.task_key),
-                });
+            voice.task = statement.task_run.filled().map(|task_run| TaskRunOf {
+                task_run,
+                task_key: statement.task_key,
+            });
         } else if let Some(job_id) = names.owned(row.job) {
             let run = databricks.runs.job_run_at(
                 row.workspace,
@@ -196,7 +194,7 @@ fn voices(ask: &mut Ask<'_>, issued_at: Option<UtcMicros>) -> Vec<Voice> {
             let workspace = names.text(row.workspace);
             if let Some(run) = run {
                 voice.is_confirmed = true;
-                voice.evidence.push(run.evidence(names));
+                voice.evidence.push(run.evidence(names).into());
             } else if databricks
                 .runs
                 .started_at(row.workspace, row.job_run)

@@ -135,15 +135,14 @@ impl Hosts {
             self.add(ask, placed.of);
         }
         self.grounds.by(Method::M3InstanceEvents);
-        let mut evidence: Vec<String> = near
+        let evidence = near
             .iter()
             .map(|placed| {
                 let workspace = ask.databricks().names.text(placed.of.workspace);
                 format!("instance_events:{workspace}/{instance_id}@{}", placed.since)
             })
             .collect();
-        evidence.sort();
-        evidence.iter().for_each(|id| self.grounds.note(id));
+        self.grounds.note_sorted(evidence);
         self.confidence = match (self.found.as_slice(), inside) {
             ([_], _) if near.iter().any(|placed| placed.is_torn) => Confidence::Ambiguous,
             ([_], [_, ..]) => Confidence::Exact,
@@ -201,7 +200,7 @@ impl Hosts {
             .found
             .iter()
             .any(|host| of.iter().any(|of| is_here(host, *of)));
-        let mut evidence: Vec<String> = nodes
+        let evidence: Vec<String> = nodes
             .iter()
             .map(|node| {
                 let table = if node.is_live {
@@ -215,7 +214,6 @@ impl Hosts {
                 format!("{table}:{workspace}/{cluster}/{instance}@{}", node.since)
             })
             .collect();
-        evidence.sort();
         if self.found.is_empty() {
             of.iter().for_each(|of| self.add(ask, *of));
             self.confidence = match self.found.as_slice() {
@@ -246,7 +244,7 @@ impl Hosts {
             self.is_late = false;
         }
         self.grounds.by(method);
-        evidence.iter().for_each(|id| self.grounds.note(id));
+        self.grounds.note_sorted(evidence);
     }
 
     fn conflict(&mut self) {

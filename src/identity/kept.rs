@@ -17,15 +17,22 @@ pub(super) struct Kept {
     pub event_id: Arc<str>,
     pub shared_event_id: Option<Arc<str>>,
     pub access_key_id: Option<Arc<str>>,
-    pub role_arn: Option<Arc<str>>,
-    pub role_session_name: Option<Arc<str>>,
-    pub assumed_role_id: Option<Arc<str>>,
-    pub external_id: Option<Arc<str>>,
     pub issued_at: UtcMicros,
-    pub expires_at: Option<UtcMicros>,
+    /// `MIN` if the record shows none: an option takes twice the room.
+    expires_at: UtcMicros,
+    assumed: Arc<Assumed>,
     pub caller: Arc<Principal>,
     pub policy: Arc<SessionPolicy>,
     rest: Arc<Rest>,
+}
+
+/// The role session that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Assumed {
+    role_arn: Option<Arc<str>>,
+    role_session_name: Option<Arc<str>>,
+    assumed_role_id: Option<Arc<str>>,
+    external_id: Option<Arc<str>>,
 }
 
 /// What a session policy allows.
@@ -56,6 +63,7 @@ struct Rest {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pool {
     texts: HashSet<Arc<str>>,
+    assumed: HashSet<Arc<Assumed>>,
     callers: HashSet<Arc<Principal>>,
     policies: HashSet<Arc<SessionPolicy>>,
     rests: HashSet<Arc<Rest>>,
@@ -65,16 +73,19 @@ impl Pool {
     /// Keeps a record.
     pub fn keep(&mut self, session: StsSession) -> Kept {
         let own = |text: Option<String>| text.map(Arc::from);
-        Kept {
-            event_id: Arc::from(session.event_id),
-            shared_event_id: own(session.shared_event_id),
-            access_key_id: own(session.access_key_id),
+        let assumed = Assumed {
             role_arn: self.text(session.role_arn),
             role_session_name: self.text(session.role_session_name),
             assumed_role_id: self.text(session.assumed_role_id),
             external_id: self.text(session.external_id),
+        };
+        Kept {
+            event_id: Arc::from(session.event_id),
+            shared_event_id: own(session.shared_event_id),
+            access_key_id: own(session.access_key_id),
             issued_at: session.issued_at,
-            expires_at: session.expires_at,
+            expires_at: session.expires_at.unwrap_or(UtcMicros::MIN),
+            assumed: shared(&mut self.assumed, assumed),
             caller: shared(&mut self.callers, session.caller),
             policy: shared(
                 &mut self.policies,
@@ -118,14 +129,14 @@ impl Kept {
             event_id: self.event_id.as_ref().to_owned(),
             event_name: self.rest.event_name.clone(),
             issued_at: self.issued_at,
-            expires_at: self.expires_at,
+            expires_at: self.expires_at(),
             aws_account_id: self.rest.aws_account_id.clone(),
             aws_region: self.rest.aws_region.clone(),
             access_key_id: own(&self.access_key_id),
-            role_arn: own(&self.role_arn),
-            role_session_name: own(&self.role_session_name),
-            assumed_role_id: own(&self.assumed_role_id),
-            external_id: own(&self.external_id),
+            role_arn: own(&self.assumed.role_arn),
+            role_session_name: own(&self.assumed.role_session_name),
+            assumed_role_id: own(&self.assumed.assumed_role_id),
+            external_id: own(&self.assumed.external_id),
             source_identity: self.rest.source_identity.clone(),
             caller: Principal::clone(&self.caller),
             caller_ip: self.rest.caller_ip.clone(),
@@ -146,6 +157,26 @@ impl Kept {
         }
     }
 
+    pub fn role_arn(&self) -> Option<&str> {
+        self.assumed.role_arn.as_deref()
+    }
+
+    pub fn role_session_name(&self) -> Option<&str> {
+        self.assumed.role_session_name.as_deref()
+    }
+
+    pub fn assumed_role_id(&self) -> Option<&str> {
+        self.assumed.assumed_role_id.as_deref()
+    }
+
+    pub fn external_id(&self) -> Option<&str> {
+        self.assumed.external_id.as_deref()
+    }
+
+    pub fn expires_at(&self) -> Option<UtcMicros> {
+        (self.expires_at != UtcMicros::MIN).then_some(self.expires_at)
+    }
+
     /// The account whose trail holds the record.
     pub fn recipient(&self) -> Option<&str> {
         filled(self.rest.aws_account_id.as_deref())
@@ -155,7 +186,7 @@ impl Kept {
     /// where they are large. What Unity Catalog calls with always has an external id,
     /// for the role's trust policy demands it.
     pub fn shows_request(&self) -> bool {
-        filled(self.external_id.as_deref()).is_some()
+        filled(self.external_id()).is_some()
     }
 
     pub fn source_uri(&self) -> &str {
@@ -183,9 +214,9 @@ impl Kept {
             caller.account_id.is_some(),
             caller.identity_type.is_some(),
             self.access_key_id.is_some(),
-            self.role_arn.is_some(),
-            self.expires_at.is_some(),
-            self.assumed_role_id.is_some(),
+            self.role_arn().is_some(),
+            self.expires_at().is_some(),
+            self.assumed_role_id().is_some(),
         ]
     }
 }

@@ -52,7 +52,7 @@ impl Databricks {
             Arc::make_mut(&mut self.people).add(facts.scim, facts.group_changes);
         }
         if !facts.task_runs.is_empty() || !facts.job_runs.is_empty() {
-            Arc::make_mut(&mut self.runs).add(&facts.task_runs, &facts.job_runs, names);
+            Arc::make_mut(&mut self.runs).add(facts.task_runs, facts.job_runs, names);
         }
         if !facts.jobs.is_empty() {
             Arc::make_mut(&mut self.runs).add_jobs(facts.jobs);

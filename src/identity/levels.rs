@@ -5,9 +5,10 @@
 //! INVARIANT (no surer than its ground): a job is no surer than its cluster, a task
 //! no surer than its job.
 
-use super::ask::{Grounds, LISTED_MAX, each_once};
-use super::attribute::note;
+use super::ask::{Grounds, LISTED_MAX, each_once, note_all};
+use super::attribute::EVIDENCE_MAX;
 use super::hosts::{Host, Hosts};
+use super::names::Names;
 use super::people::Person;
 use super::work::{JobRunOf, TaskRunOf, Work};
 use crate::model::{Attribution, Confidence, Method, UnattributedReason};
@@ -99,7 +100,7 @@ impl Levels {
 }
 
 /// Writes the levels into the answer: ids where they are sure, else candidates.
-pub(super) fn write(answer: &mut Attribution, mut levels: Levels) {
+pub(super) fn write(answer: &mut Attribution, mut levels: Levels, names: &Names) {
     levels.job = levels.job.min(if levels.cluster == Confidence::None {
         levels.job
     } else {
@@ -140,8 +141,8 @@ pub(super) fn write(answer: &mut Attribution, mut levels: Levels) {
     if is_sure(levels.task)
         && let Some(task) = levels.tasks.pop()
     {
-        answer.task_key = task.task_key;
-        answer.task_run_id = Some(task.task_run_id);
+        answer.task_key = names.owned(task.task_key);
+        answer.task_run_id = names.owned(task.task_run);
     }
     each_once(&mut levels.people);
     // A name that is neither an address nor an id, and that SCIM does not know, may
@@ -165,9 +166,7 @@ pub(super) fn write(answer: &mut Attribution, mut levels: Levels) {
             answer.methods.push(method);
         }
     }
-    for id in &levels.grounds.evidence {
-        note(&mut answer.evidence, id);
-    }
+    note_all(&mut answer.evidence, levels.grounds.evidence, EVIDENCE_MAX);
 }
 
 fn count(number: usize) -> u32 {

@@ -63,17 +63,47 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// What tells of the run: the id of a record, else its row in a timeline. Made
-    /// when it is asked for, for an index of a million of them has no room for it.
-    pub fn evidence(&self, names: &Names) -> String {
-        if let Some(id) = names.owned(self.evidence) {
-            return id;
+    /// What tells of the run.
+    pub fn evidence<'a>(&self, names: &'a Names) -> RunEvidence<'a> {
+        if let Some(id) = self.evidence.filled() {
+            return RunEvidence::Record(names.text(id));
         }
         let (table, run) = match self.task_run.is_none() {
             true => ("job_run_timeline", self.job_run),
             false => ("job_task_run_timeline", self.task_run),
         };
-        format!("{table}:{}/{}", names.text(self.workspace), names.text(run))
+        RunEvidence::Row {
+            table,
+            workspace: names.text(self.workspace),
+            run: names.text(run),
+        }
+    }
+}
+
+/// What tells of a run. Its text is made when it is told, for an index of a million
+/// runs has no room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RunEvidence<'a> {
+    /// A record that has an id.
+    Record(&'a str),
+    /// A run's rows in a table that gives them no ids.
+    Row {
+        table: &'static str,
+        workspace: &'a str,
+        run: &'a str,
+    },
+}
+
+impl From<RunEvidence<'_>> for String {
+    fn from(evidence: RunEvidence<'_>) -> String {
+        match evidence {
+            RunEvidence::Record(id) => id.to_owned(),
+            RunEvidence::Row {
+                table,
+                workspace,
+                run,
+            } => [table, ":", workspace, "/", run].concat(),
+        }
     }
 }
 
@@ -97,7 +127,9 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    pub fn add(&mut self, tasks: &[TaskRun], job_runs: &[JobRun], names: &mut Names) {
+    /// Adds what was told; each fact goes as soon as it is kept.
+    pub fn add(&mut self, tasks: Vec<TaskRun>, job_runs: Vec<JobRun>, names: &mut Names) {
+        self.slices.reserve(tasks.len() + job_runs.len());
         for task in tasks {
             let key = RunKey {
                 workspace: names.add(&task.workspace_id),

@@ -81,7 +81,7 @@ impl Sessions {
             }
         };
         self.post(&session, place, found.is_empty());
-        if let Some(role) = filled(session.role_arn.as_deref()) {
+        if let Some(role) = filled(session.role_arn()) {
             let role = self.roles.add(role);
             self.by_role.insert((role, session.issued_at, place));
         }
@@ -196,7 +196,7 @@ impl Sessions {
         let mut keep = vec![false; self.calls.len()];
         let mut open: Vec<u32> = (0_u32..)
             .zip(&self.calls)
-            .filter(|(_, call)| call.forward.is_none() && call.window().until >= before)
+            .filter(|(_, call)| call.forward().is_none() && call.window().until >= before)
             .map(|(place, _)| place)
             .collect();
         while let Some(place) = open.pop() {
@@ -268,7 +268,7 @@ impl Sessions {
             let Some(joined) = self.calls.get_mut(index(other)) else {
                 continue;
             };
-            joined.forward = Some(place);
+            joined.forward_to(place);
             self.forwarded += 1;
             let copies: Vec<Kept> = joined.copies().cloned().collect();
             if let Some(call) = self.calls.get_mut(index(place)) {
@@ -314,7 +314,7 @@ impl Sessions {
     /// Follows a call to the one it was found to be.
     fn root(&self, place: u32) -> Option<u32> {
         let mut place = place;
-        while let Some(next) = self.calls.get(index(place))?.forward {
+        while let Some(next) = self.calls.get(index(place))?.forward() {
             place = next;
         }
         Some(place)
@@ -370,8 +370,8 @@ fn issue(session: &Kept) -> Option<(&str, UtcMicros, Option<&str>, Option<&str>)
     Some((
         issued_key(session)?,
         session.issued_at,
-        session.role_arn.as_deref(),
-        session.role_session_name.as_deref(),
+        session.role_arn(),
+        session.role_session_name(),
     ))
 }
 
@@ -379,8 +379,8 @@ fn issue(session: &Kept) -> Option<(&str, UtcMicros, Option<&str>, Option<&str>)
 /// it because Unity Catalog may give all sessions of a role one name.
 fn creation(session: &Kept) -> Option<(&str, &str, i64)> {
     Some((
-        filled(session.role_arn.as_deref())?,
-        filled(session.role_session_name.as_deref())?,
+        filled(session.role_arn())?,
+        filled(session.role_session_name())?,
         second_of(session.issued_at),
     ))
 }

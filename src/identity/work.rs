@@ -9,11 +9,11 @@
 
 use super::ask::{Ask, Grounds, each_once};
 use super::hosts::Host;
-use super::names::Name;
-use super::on_cluster::{is_of, jobs_of, runs_at, tasks_of};
+use super::names::{Name, Names};
+use super::on_cluster::{RunsOn, jobs_of, tasks_of};
 use super::people::Person;
 use super::rights::active_people;
-use super::runs::Run;
+use super::runs::RunEvidence;
 use super::tags::Level;
 use super::watermarks::FactSource;
 use crate::model::{ClusterAccess, Confidence, Method, UnattributedReason};
@@ -32,10 +32,10 @@ pub(super) struct JobRunOf {
 }
 
 /// A run of a task.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TaskRunOf {
-    pub task_run_id: String,
-    pub task_key: Option<String>,
+    pub task_run: Name,
+    pub task_key: Name,
 }
 
 /// What was at work on one cluster, or on several that may have been the one.
@@ -79,11 +79,10 @@ impl Work {
             work.nobody(ask, is_job, None);
             return work;
         };
-        let here = runs_at(ask, cluster, host);
-        let complete = ask.runs_have_passed(RUN_SLACK_SECS);
-        work.find_jobs(ask, cluster, host, &here, is_job, complete);
+        let runs = RunsOn::find(ask, cluster, host);
+        work.find_jobs(&runs, is_job, &databricks.names);
         work.tagged(tag, host);
-        work.find_tasks(ask, cluster, host, &here, is_job, complete);
+        work.find_tasks(&runs, is_job);
         let active = if is_job {
             Vec::new()
         } else {
@@ -148,28 +147,15 @@ impl Work {
         joined
     }
 
-    fn find_jobs(
-        &mut self,
-        ask: &Ask<'_>,
-        cluster: Name,
-        host: &Host,
-        here: &[Run],
-        is_job: bool,
-        complete: bool,
-    ) {
-        let databricks = ask.databricks();
-        let ever: Vec<Run> = databricks
-            .runs
-            .ever(cluster)
-            .iter()
-            .map(|item| item.value)
-            .filter(|run| is_of(ask, run, host))
-            .collect();
-        self.jobs = jobs_of(ask, if is_job { &ever } else { here });
+    fn find_jobs(&mut self, runs: &RunsOn<'_>, is_job: bool, names: &Names) {
+        self.jobs = match is_job {
+            true => jobs_of(runs.ever(), names),
+            false => jobs_of(runs.here(), names),
+        };
         let mut chosen_by_time = !is_job;
         if self.jobs.len() > 1 && is_job {
             // A job cluster serves one run; the window decides, if it can.
-            self.jobs = jobs_of(ask, here);
+            self.jobs = jobs_of(runs.here(), names);
             self.is_conflict = self.jobs.len() > 1;
             chosen_by_time = true;
         }
@@ -177,15 +163,14 @@ impl Work {
             return;
         }
         self.grounds.by(Method::M4ClusterRuns);
-        let mut evidence: Vec<String> = (if is_job { &ever } else { here })
-            .iter()
-            .map(|run| run.evidence(&databricks.names))
-            .collect();
-        evidence.sort_unstable();
-        evidence.iter().for_each(|id| self.grounds.note(id));
+        let evidence = match is_job {
+            true => runs.ever().map(|run| run.evidence(names)).collect(),
+            false => runs.here().map(|run| run.evidence(names)).collect(),
+        };
+        self.grounds.note_sorted::<RunEvidence<'_>>(evidence);
         self.job = match self.jobs.as_slice() {
             [_] if !chosen_by_time => Confidence::Exact,
-            [_] if complete => Confidence::Strong,
+            [_] if runs.are_complete => Confidence::Strong,
             _ => Confidence::Ambiguous,
         };
     }
@@ -219,31 +204,15 @@ impl Work {
         }
     }
 
-    fn find_tasks(
-        &mut self,
-        ask: &Ask<'_>,
-        cluster: Name,
-        host: &Host,
-        here: &[Run],
-        is_job: bool,
-        complete: bool,
-    ) {
-        let databricks = ask.databricks();
-        self.tasks = tasks_of(ask, here);
+    fn find_tasks(&mut self, runs: &RunsOn<'_>, is_job: bool) {
+        self.tasks = tasks_of(runs.here());
         if self.tasks.is_empty() {
             return;
         }
-        let ever: Vec<Run> = databricks
-            .runs
-            .ever(cluster)
-            .iter()
-            .map(|item| item.value)
-            .filter(|run| is_of(ask, run, host))
-            .collect();
-        let is_only = tasks_of(ask, &ever).len() == 1;
+        let is_only = || tasks_of(runs.ever()).len() == 1;
         let task = match self.tasks.as_slice() {
-            [_] if complete && is_job && is_only => Confidence::Exact,
-            [_] if complete => Confidence::Strong,
+            [_] if runs.are_complete && is_job && is_only() => Confidence::Exact,
+            [_] if runs.are_complete => Confidence::Strong,
             _ => Confidence::Ambiguous,
         };
         self.task = task.min(self.job);
