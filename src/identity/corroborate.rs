@@ -14,7 +14,7 @@ use super::people::Person;
 use super::place::{Direction, upwards};
 use super::vend_claim::{FAR_SECS, KEY_LIFE_SECS, VendClaim, whom};
 use super::watermarks::FactSource;
-use super::work::{JobRunOf, TaskRunOf};
+use super::work::{JobRunKey, JobRunOf, TaskRunOf};
 use crate::model::{Confidence, Method, TimeSpan, UnattributedReason, UtcMicros};
 
 /// Lineage is written when the work ends: before and after the access.
@@ -174,16 +174,19 @@ fn voices(ask: &mut Ask<'_>, issued_at: Option<UtcMicros>) -> Vec<Voice> {
             voice
                 .evidence
                 .push(statement_evidence(names.text(statement.id)));
-            voice.job = names.owned(statement.job).map(|job_id| JobRunOf {
-                job_id,
-                job_run_id: names.owned(statement.job_run),
-                workspace: names.owned(statement.workspace),
+            voice.job = statement.job.filled().map(|job| {
+                let key = JobRunKey {
+                    workspace: statement.workspace,
+                    job,
+                    job_run: statement.job_run,
+                };
+                JobRunOf::of(key, names)
             });
             voice.task = statement.task_run.filled().map(|task_run| TaskRunOf {
                 task_run,
                 task_key: statement.task_key,
             });
-        } else if let Some(job_id) = names.owned(row.job) {
+        } else if let Some(job) = row.job.filled() {
             let run = databricks.runs.job_run_at(
                 row.workspace,
                 row.job_run,
@@ -191,7 +194,6 @@ fn voices(ask: &mut Ask<'_>, issued_at: Option<UtcMicros>) -> Vec<Voice> {
                 RUN_SLACK_SECS,
                 &mut ask.span,
             );
-            let workspace = names.text(row.workspace);
             if let Some(run) = run {
                 voice.is_confirmed = true;
                 voice.evidence.push(run.evidence(names).into());
@@ -208,7 +210,7 @@ fn voices(ask: &mut Ask<'_>, issued_at: Option<UtcMicros>) -> Vec<Voice> {
             let as_of = started.unwrap_or(ask.at);
             let whom = databricks
                 .runs
-                .run_as(workspace, &job_id, as_of, &mut holds);
+                .run_as(row.workspace, job, as_of, &mut holds);
             if started.is_none() {
                 ask.span = ask.span.intersect(holds);
             }
@@ -220,11 +222,12 @@ fn voices(ask: &mut Ask<'_>, issued_at: Option<UtcMicros>) -> Vec<Voice> {
             if !people.is_empty() {
                 voice.people = people;
             }
-            voice.job = Some(JobRunOf {
-                job_id,
-                job_run_id: names.owned(row.job_run),
-                workspace: names.owned(row.workspace),
-            });
+            let key = JobRunKey {
+                workspace: row.workspace,
+                job,
+                job_run: row.job_run,
+            };
+            voice.job = Some(JobRunOf::of(key, names));
         }
         each_once(&mut voice.people);
         voice.has_own_key = has_own_key(ask, &voice.people, location, at);

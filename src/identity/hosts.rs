@@ -11,6 +11,7 @@
 //! candidate, ambiguous, never the better source's answer.
 
 use super::ask::{Ask, Grounds};
+use super::names::{Name, Names};
 use super::nodes::{ClusterOf, Node, Placed};
 use super::tags::{Claim, Level, Vendor};
 use super::watermarks::FactSource;
@@ -28,6 +29,38 @@ const NODE_EDGE_SECS: i64 = 60;
 pub(super) struct Host {
     pub cluster: String,
     pub workspace: Option<String>,
+    /// The same two, as far as a fact of Databricks names them.
+    pub of: ClusterOf,
+}
+
+impl Host {
+    pub fn of(of: ClusterOf, names: &Names) -> Host {
+        Host {
+            cluster: names.text(of.cluster).to_owned(),
+            workspace: names.owned(of.workspace),
+            of,
+        }
+    }
+
+    pub fn named(cluster: &str, workspace: Option<&str>, names: &Names) -> Host {
+        let name = |text: Option<&str>| text.and_then(|text| names.find(text));
+        Host {
+            cluster: cluster.to_owned(),
+            workspace: workspace.map(str::to_owned),
+            of: ClusterOf {
+                workspace: name(workspace).unwrap_or(Name::NONE),
+                cluster: name(Some(cluster)).unwrap_or(Name::NONE),
+            },
+        }
+    }
+
+    /// Whether it is that cluster, as far as both tell their workspace.
+    fn is_of(&self, of: ClusterOf) -> bool {
+        self.of.cluster == of.cluster
+            && (self.workspace.is_none()
+                || of.workspace.is_none()
+                || self.of.workspace == of.workspace)
+    }
 }
 
 /// The clusters behind an instance or an address.
@@ -112,7 +145,7 @@ impl Hosts {
         hosts.place(ask, instance_id, &near, &inside, is_of_pool);
         // A pool's instance carries no cluster's tags, whatever they say.
         if let Some(claim) = claim.filter(|_| !is_of_pool) {
-            hosts.tagged(claim);
+            hosts.tagged(claim, &databricks.names);
         }
         hosts.nodes(ask, &timeline, Method::M3NodeTimeline);
         hosts.nodes(ask, &live, Method::M3ClustersApi);
@@ -157,7 +190,7 @@ impl Hosts {
         }
     }
 
-    fn tagged(&mut self, claim: &Claim) {
+    fn tagged(&mut self, claim: &Claim, names: &Names) {
         self.job = claim.job.clone();
         if claim.cluster.confidence == Confidence::None {
             return;
@@ -178,10 +211,7 @@ impl Hosts {
             self.conflict();
         }
         if !self.found.iter().any(|host| host.cluster == cluster) {
-            self.found.push(Host {
-                cluster: cluster.to_owned(),
-                workspace: None,
-            });
+            self.found.push(Host::named(cluster, None, names));
             self.found.sort();
         }
     }
@@ -195,11 +225,8 @@ impl Hosts {
         let mut of: Vec<ClusterOf> = nodes.iter().map(|node| node.of).collect();
         of.sort_unstable();
         of.dedup();
-        let is_here = |host: &Host, of: ClusterOf| is_same(host, of, names);
-        let agrees = self
-            .found
-            .iter()
-            .any(|host| of.iter().any(|of| is_here(host, *of)));
+        let is_of_any = |host: &Host| of.iter().any(|of| host.is_of(*of));
+        let agrees = self.found.iter().any(is_of_any);
         let evidence: Vec<String> = nodes
             .iter()
             .map(|node| {
@@ -253,14 +280,10 @@ impl Hosts {
     }
 
     fn add(&mut self, ask: &Ask<'_>, of: ClusterOf) {
-        let names = &ask.databricks().names;
-        if self.found.iter().any(|host| is_same(host, of, names)) {
+        if self.found.iter().any(|host| host.is_of(of)) {
             return;
         }
-        self.found.push(Host {
-            cluster: names.text(of.cluster).to_owned(),
-            workspace: names.owned(of.workspace),
-        });
+        self.found.push(Host::of(of, &ask.databricks().names));
         self.found.sort();
     }
 
@@ -272,24 +295,12 @@ impl Hosts {
             .iter_mut()
             .filter(|host| host.workspace.is_none())
         {
-            let known = databricks
-                .names
-                .find(&host.cluster)
-                .map(|cluster| databricks.clusters.workspaces(cluster));
-            if let Some([workspace]) = known {
+            if let [workspace] = databricks.clusters.workspaces(host.of.cluster) {
                 host.workspace = databricks.names.owned(*workspace);
+                host.of.workspace = *workspace;
             }
         }
     }
-}
-
-/// Whether a host is that cluster, as far as both tell their workspace.
-fn is_same(host: &Host, of: ClusterOf, names: &super::names::Names) -> bool {
-    host.cluster == names.text(of.cluster)
-        && match (host.workspace.as_deref(), of.workspace.filled()) {
-            (Some(workspace), Some(other)) => workspace == names.text(other),
-            _ => true,
-        }
 }
 
 /// Whether the instance is known to live no more.

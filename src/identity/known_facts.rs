@@ -55,7 +55,7 @@ impl Databricks {
             Arc::make_mut(&mut self.runs).add(facts.task_runs, facts.job_runs, names);
         }
         if !facts.jobs.is_empty() {
-            Arc::make_mut(&mut self.runs).add_jobs(facts.jobs);
+            Arc::make_mut(&mut self.runs).add_jobs(facts.jobs, names);
         }
         if !facts.vends.is_empty() {
             Arc::make_mut(&mut self.vends).add(&facts.vends, names, places);

@@ -6,7 +6,7 @@ use super::names::{Name, Names};
 use super::runs::Run;
 use super::timeline::Item;
 use super::watermarks::FactSource;
-use super::work::{JobRunOf, RUN_SLACK_SECS, TaskRunOf};
+use super::work::{JobRunKey, JobRunOf, RUN_SLACK_SECS, TaskRunOf};
 use crate::model::UtcMicros;
 
 /// How long after a slice's end the next one is in the table.
@@ -27,7 +27,7 @@ impl<'a> RunsOn<'a> {
     /// the next slice would have come.
     pub fn find(ask: &mut Ask<'a>, cluster: Name, host: &Host) -> RunsOn<'a> {
         let all = &ask.databricks().runs;
-        let workspace = Workspace::of(ask, host);
+        let workspace = Workspace::of(host);
         let mut here = Vec::new();
         for run in all.at(cluster, ask.at, RUN_SLACK_SECS, &mut ask.span) {
             if !workspace.has(run) {
@@ -71,12 +71,12 @@ enum Workspace {
 }
 
 impl Workspace {
-    fn of(ask: &Ask<'_>, host: &Host) -> Workspace {
-        let Some(workspace) = host.workspace.as_deref() else {
-            return Workspace::Unknown;
-        };
-        let name = ask.databricks().names.find(workspace);
-        name.map_or(Workspace::Another, Workspace::Of)
+    fn of(host: &Host) -> Workspace {
+        match (&host.workspace, host.of.workspace.filled()) {
+            (None, _) => Workspace::Unknown,
+            (Some(_), None) => Workspace::Another,
+            (Some(_), Some(workspace)) => Workspace::Of(workspace),
+        }
     }
 
     /// Whether the run may be of it.
@@ -92,18 +92,17 @@ impl Workspace {
 /// The job runs that the runs belong to; one without a run's id is told by another
 /// of its job that has one.
 pub(super) fn jobs_of<'a>(runs: impl Iterator<Item = &'a Run>, names: &Names) -> Vec<JobRunOf> {
-    let of = each_once(runs.map(|run| (run.workspace, run.job, run.job_run)));
-    let is_told = |(workspace, job, job_run): &(Name, Name, Name)| {
-        let of_job = of.iter().filter(|of| (of.0, of.1) == (*workspace, *job));
-        !job_run.is_none() || of_job.into_iter().all(|of| of.2.is_none())
+    let of = each_once(runs.map(|run| JobRunKey {
+        workspace: run.workspace,
+        job: run.job,
+        job_run: run.job_run,
+    }));
+    let is_told = |key: &JobRunKey| {
+        let of_job = |of: &&JobRunKey| (of.workspace, of.job) == (key.workspace, key.job);
+        !key.job_run.is_none() || of.iter().filter(of_job).all(|of| of.job_run.is_none())
     };
-    let told = of.iter().filter(|of| is_told(of));
-    let jobs = told.map(|&(workspace, job, job_run)| JobRunOf {
-        job_id: names.text(job).to_owned(),
-        job_run_id: names.owned(job_run),
-        workspace: names.owned(workspace),
-    });
-    let mut jobs: Vec<JobRunOf> = jobs.collect();
+    let told = of.iter().filter(|key| is_told(key));
+    let mut jobs: Vec<JobRunOf> = told.map(|key| JobRunOf::of(*key, names)).collect();
     jobs.sort();
     jobs
 }

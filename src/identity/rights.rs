@@ -10,7 +10,7 @@ use super::hosts::Host;
 use super::names::Name;
 use super::people::Person;
 use super::watermarks::FactSource;
-use super::work::{ACTIVE_SECS, JobRunOf, RUN_SLACK_SECS, Work};
+use super::work::{ACTIVE_SECS, JobRunKey, RUN_SLACK_SECS, Work};
 use crate::model::{Confidence, Method, TimeSpan, UtcMicros};
 
 /// Clocks of two tables of one company.
@@ -161,11 +161,12 @@ impl Work {
         let databricks = ask.databricks();
         let mut found = Vec::new();
         for job in &self.jobs {
-            let workspace = job.workspace.as_deref().or(host.workspace.as_deref());
-            let Some(workspace) = workspace else {
-                continue;
-            };
-            let started = started_at(ask, workspace, job).unwrap_or(ask.at);
+            let JobRunKey { job_run, .. } = job.key;
+            let workspace = job.key.workspace.filled().unwrap_or(host.of.workspace);
+            let started = (!job_run.is_none())
+                .then(|| databricks.runs.started_at(workspace, job_run))
+                .flatten()
+                .unwrap_or(ask.at);
             let mut rows: Vec<(String, String)> = Vec::new();
             for at in [-CHANGE_SKEW_SECS, CHANGE_SKEW_SECS] {
                 let mut span = TimeSpan::ALWAYS;
@@ -173,7 +174,7 @@ impl Work {
                 rows.extend(
                     databricks
                         .runs
-                        .run_as(workspace, &job.job_id, at, &mut span),
+                        .run_as(workspace, job.key.job, at, &mut span),
                 );
                 if started == ask.at {
                     let slack = at.0.saturating_sub(started.0);
@@ -195,14 +196,6 @@ impl Work {
     }
 }
 
-/// When the job's run began, as far as its own table or its tasks tell.
-fn started_at(ask: &Ask<'_>, workspace: &str, job: &JobRunOf) -> Option<UtcMicros> {
-    let databricks = ask.databricks();
-    let names = &databricks.names;
-    let run = names.find(job.job_run_id.as_deref()?)?;
-    databricks.runs.started_at(names.find(workspace)?, run)
-}
-
 /// Who ran commands on the cluster within half an hour.
 pub(super) fn active_people(ask: &mut Ask<'_>, cluster: Name, host: &Host) -> Vec<Person> {
     let databricks = ask.databricks();
@@ -214,10 +207,9 @@ pub(super) fn active_people(ask: &mut Ask<'_>, cluster: Name, host: &Host) -> Ve
         .collect();
     let mut people = Vec::new();
     for command in commands {
-        let elsewhere = match (command.workspace.filled(), host.workspace.as_deref()) {
-            (Some(a), Some(b)) => names.text(a) != b,
-            _ => false,
-        };
+        let elsewhere = host.workspace.is_some()
+            && !command.workspace.is_none()
+            && command.workspace != host.of.workspace;
         let whom = command.run_by.filled().unwrap_or(command.actor);
         if !elsewhere {
             people.extend(

@@ -123,7 +123,7 @@ pub(super) struct Runs {
     by_job_run: Timeline<(Name, Name), Run>,
     started: HashMap<(Name, Name), UtcMicros>,
     jobs: Vec<Job>,
-    by_job: HashMap<(String, String), std::ops::Range<usize>>,
+    by_job: HashMap<(Name, Name), std::ops::Range<usize>>,
 }
 
 impl Runs {
@@ -245,7 +245,7 @@ impl Runs {
         self.by_job_run = Timeline::of(by_job_run);
     }
 
-    pub fn add_jobs(&mut self, jobs: Vec<Job>) {
+    pub fn add_jobs(&mut self, jobs: Vec<Job>, names: &mut Names) {
         self.jobs.extend(jobs);
         self.jobs.sort();
         self.jobs.dedup();
@@ -256,7 +256,7 @@ impl Runs {
             .chunk_by(|a, b| (&a.workspace_id, &a.job_id) == (&b.workspace_id, &b.job_id))
         {
             if let Some(job) = group.first() {
-                let key = (job.workspace_id.clone(), job.job_id.clone());
+                let key = (names.add(&job.workspace_id), names.add(&job.job_id));
                 self.by_job.insert(key, start..start + group.len());
             }
             start += group.len();
@@ -304,15 +304,15 @@ impl Runs {
     /// Whose rights the job had at `at`, as written: several if rows disagree.
     pub fn run_as(
         &self,
-        workspace: &str,
-        job: &str,
+        workspace: Name,
+        job: Name,
         at: UtcMicros,
         span: &mut TimeSpan,
     ) -> Vec<(String, String)> {
-        let key = (workspace.to_owned(), job.to_owned());
-        let rows = self
-            .by_job
-            .get(&key)
+        let key = (workspace.filled(), job.filled());
+        let key = key.0.zip(key.1);
+        let rows = key
+            .and_then(|key| self.by_job.get(&key))
             .and_then(|range| self.jobs.get(range.clone()))
             .unwrap_or_default();
         let times: Vec<UtcMicros> = rows.iter().map(|row| row.changed_at).collect();

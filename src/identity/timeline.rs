@@ -92,13 +92,13 @@ impl<K: Copy + Ord + Hash, T: Copy + Ord> Timeline<K, T> {
     ) -> impl Iterator<Item = &'a Item<T>> + use<'a, K, T> {
         let items = self.all(key);
         let (low, high) = (at.plus_seconds(-slack), at.plus_seconds(slack));
-        let next = items.partition_point(|item| item.from <= high);
-        let first = items.partition_point(|item| item.latest < low);
+        let next = first_not(items, |item| item.from <= high);
+        let first = first_not(items, |item| item.latest < low);
         let ends = self
             .range(key)
             .and_then(|range| self.ends.get(range))
             .unwrap_or_default();
-        let left = ends.partition_point(|end| *end < low);
+        let left = first_not(ends, |end| *end < low);
         if let Some(item) = items.get(next) {
             span.until = span.until.min(UtcMicros(
                 item.from.plus_seconds(-slack).0.saturating_sub(1),
@@ -130,8 +130,8 @@ impl<K: Copy + Ord + Hash, T: Copy + Ord> Timeline<K, T> {
         until: UtcMicros,
     ) -> impl Iterator<Item = &Item<T>> {
         let items = self.all(key);
-        let next = items.partition_point(|item| item.from <= until);
-        let first = items.partition_point(|item| item.latest < from);
+        let next = first_not(items, |item| item.from <= until);
+        let first = first_not(items, |item| item.latest < from);
         items
             .get(first..next)
             .unwrap_or_default()
@@ -143,6 +143,19 @@ impl<K: Copy + Ord + Hash, T: Copy + Ord> Timeline<K, T> {
         let range = self.groups.get(&key)?;
         Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
     }
+}
+
+/// Things that are looked through from the first on: in memory that no cache holds,
+/// that is faster than to leap about.
+const FEW: usize = 32;
+
+/// The place of the first thing of which it is not true; all after it are like it.
+fn first_not<T>(things: &[T], is: impl Fn(&T) -> bool) -> usize {
+    if things.len() > FEW {
+        return things.partition_point(is);
+    }
+    let found = things.iter().position(|thing| !is(thing));
+    found.unwrap_or(things.len())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::corroborate::witness;
 use super::hosts::{Host, Hosts};
 use super::levels::Levels;
 use super::link::Link;
+use super::names::Names;
 use super::network::hosts_of_address;
 use super::people::{Person, is_stand_in};
 use super::tags::Level;
@@ -20,7 +21,7 @@ use crate::model::Confidence;
 /// Names who used the vended key, and where.
 pub(super) fn vended<'a>(ask: &mut Ask<'a>, link: &Link<'a>) -> Levels {
     let claim = VendClaim::of(ask, link);
-    let hosts = hosts_named(&claim).or_else(|| hosts_of_address(ask));
+    let hosts = hosts_named(&claim, &ask.databricks().names).or_else(|| hosts_of_address(ask));
     let mut levels = match hosts {
         Some(hosts) => {
             let mut works = Vec::with_capacity(hosts.found.len());
@@ -47,22 +48,16 @@ pub(super) fn vended<'a>(ask: &mut Ask<'a>, link: &Link<'a>) -> Levels {
 }
 
 /// The cluster, where the vend itself names it.
-fn hosts_named(claim: &VendClaim) -> Option<Hosts> {
+fn hosts_named(claim: &VendClaim, names: &Names) -> Option<Hosts> {
     if claim.clusters.is_empty() {
         return None;
     }
     let workspace = match claim.workspaces.as_slice() {
-        [workspace] => Some(workspace.clone()),
+        [workspace] => Some(workspace.as_str()),
         _ => None,
     };
-    let found: Vec<Host> = claim
-        .clusters
-        .iter()
-        .map(|cluster| Host {
-            cluster: cluster.clone(),
-            workspace: workspace.clone(),
-        })
-        .collect();
+    let host = |cluster: &String| Host::named(cluster, workspace, names);
+    let found: Vec<Host> = claim.clusters.iter().map(host).collect();
     Some(Hosts {
         confidence: match found.as_slice() {
             [_] => claim.person.max(claim.workspace),

@@ -29,6 +29,27 @@ pub(super) struct JobRunOf {
     pub job_id: String,
     pub job_run_id: Option<String>,
     pub workspace: Option<String>,
+    /// The same three, as far as a fact of Databricks names them.
+    pub key: JobRunKey,
+}
+
+impl JobRunOf {
+    pub fn of(key: JobRunKey, names: &Names) -> JobRunOf {
+        JobRunOf {
+            job_id: names.text(key.job).to_owned(),
+            job_run_id: names.owned(key.job_run),
+            workspace: names.owned(key.workspace),
+            key,
+        }
+    }
+}
+
+/// A run of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct JobRunKey {
+    pub workspace: Name,
+    pub job: Name,
+    pub job_run: Name,
 }
 
 /// A run of a task.
@@ -74,14 +95,14 @@ impl Work {
             is_exhaustive: is_job,
             ..Work::default()
         };
-        let Some(cluster) = databricks.names.find(&host.cluster) else {
-            work.tagged(tag, host);
+        let Some(cluster) = host.of.cluster.filled() else {
+            work.tagged(tag, host, &databricks.names);
             work.nobody(ask, is_job, None);
             return work;
         };
         let runs = RunsOn::find(ask, cluster, host);
         work.find_jobs(&runs, is_job, &databricks.names);
-        work.tagged(tag, host);
+        work.tagged(tag, host, &databricks.names);
         work.find_tasks(&runs, is_job);
         let active = if is_job {
             Vec::new()
@@ -176,7 +197,7 @@ impl Work {
     }
 
     /// Adds what the instance's `JobId` tag says.
-    fn tagged(&mut self, tag: &Level, host: &Host) {
+    fn tagged(&mut self, tag: &Level, host: &Host, names: &Names) {
         if tag.confidence == Confidence::None {
             return;
         }
@@ -192,6 +213,11 @@ impl Work {
             job_id: job_id.to_owned(),
             job_run_id: None,
             workspace: host.workspace.clone(),
+            key: JobRunKey {
+                workspace: host.of.workspace,
+                job: names.find(job_id).unwrap_or(Name::NONE),
+                job_run: Name::NONE,
+            },
         };
         if self.jobs.is_empty() {
             self.jobs.push(tagged());

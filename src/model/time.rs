@@ -4,8 +4,8 @@
 //! calendar arithmetic is chrono's except for the one form that occurs in
 //! every record (`2026-01-02T03:04:05Z`), which is decoded by hand.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeZone, Utc};
-use std::fmt;
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeZone, Timelike, Utc};
+use std::fmt::{self, Write as _};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z, leap seconds ignored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -136,13 +136,42 @@ fn parse_iso_slow(text: &str) -> Option<UtcMicros> {
 /// Writes `2026-03-27T17:08:37Z`, with microseconds only where there are any.
 impl fmt::Display for UtcMicros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.to_datetime() {
-            Some(at) if self.0 % MICROS_PER_SECOND == 0 => {
-                write!(f, "{}", at.format("%Y-%m-%dT%H:%M:%SZ"))
-            }
-            Some(at) => write!(f, "{}", at.format("%Y-%m-%dT%H:%M:%S%.6fZ")),
-            None => write!(f, "{}us", self.0),
+        let Some(at) = self.to_datetime() else {
+            return write!(f, "{}us", self.0);
+        };
+        if !(0..=9999).contains(&at.year()) {
+            let micros = if self.0 % MICROS_PER_SECOND == 0 {
+                ""
+            } else {
+                "%.6f"
+            };
+            return write!(f, "{}", at.format(&format!("%Y-%m-%dT%H:%M:%S{micros}Z")));
         }
+        // Every evidence of a table's row holds one: written by hand, for chrono reads
+        // its pattern anew each time.
+        let mut text = String::with_capacity("2026-03-27T17:08:37.000000Z".len());
+        write!(text, "{:04}", at.year())?;
+        for (before, part) in [
+            ('-', at.month()),
+            ('-', at.day()),
+            ('T', at.hour()),
+            (':', at.minute()),
+            (':', at.second()),
+        ] {
+            text.push(before);
+            let digits = [part / 10, part % 10];
+            text.extend(
+                digits
+                    .iter()
+                    .filter_map(|digit| char::from_digit(*digit, 10)),
+            );
+        }
+        match self.0.rem_euclid(MICROS_PER_SECOND) {
+            0 => {}
+            micros => write!(text, ".{micros:06}")?,
+        }
+        text.push('Z');
+        f.write_str(&text)
     }
 }
 
@@ -199,6 +228,20 @@ mod tests {
             assert_eq!(fast.map(UtcMicros::date), Some(expected), "{text}");
             day = day.succ_opt().unwrap_or_default();
         }
+    }
+
+    #[test]
+    fn the_hand_writer_agrees_with_chrono() {
+        let whole = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let micros = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+        for day in (-800_000..3_000_000).step_by(97) {
+            let at = UtcMicros::of_date(day).plus_seconds(i64::from(day).rem_euclid(86_400));
+            assert_eq!(at.to_string(), whole(at.to_datetime().unwrap()));
+            let at = UtcMicros(at.0 + i64::from(day).rem_euclid(999_999) + 1);
+            assert_eq!(at.to_string(), micros(at.to_datetime().unwrap()));
+        }
+        let beyond = UtcMicros::of_date(3_000_000);
+        assert_eq!(beyond.to_string(), whole(beyond.to_datetime().unwrap()));
     }
 
     #[test]
