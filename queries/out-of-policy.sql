@@ -3,7 +3,7 @@
 -- params: none
 -- `example_event_id` is for `bricktrail explain`.
 SELECT
-  rule, severity, control, reason,
+  rule, severity, control, min(reason) AS reason,
   count(*) AS events,
   count(DISTINCT bucket) AS buckets,
   count(DISTINCT coalesce(principal, role_arn, principal_arn)) AS actors,
@@ -12,7 +12,7 @@ SELECT
   max(event_time) AS last_seen,
   min(event_id) AS example_event_id
 FROM violations
-GROUP BY rule, severity, control, reason
+GROUP BY rule, severity, control
 ORDER BY
   CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
   events DESC, rule

@@ -15,6 +15,8 @@ mod bad_input;
 mod copies;
 #[path = "it/demo.rs"]
 mod demo;
+#[path = "it/docs.rs"]
+mod docs;
 #[path = "it/durable.rs"]
 mod durable;
 #[path = "it/exam.rs"]
@@ -33,6 +35,8 @@ mod kill;
 mod memory;
 #[path = "it/parse.rs"]
 mod parse;
+#[path = "it/policy.rs"]
+mod policy;
 #[path = "it/refused.rs"]
 mod refused;
 #[path = "it/scan.rs"]

@@ -10,6 +10,7 @@ use bricktrail::identity::{IdentityIndex, IdentitySettings};
 use bricktrail::lake::Lake;
 use bricktrail::lake::delta::CommitOutcome;
 use bricktrail::lake::ledger::{CopyFilter, FactFilter, Ledger};
+use bricktrail::model::UtcMicros;
 use bricktrail::pipeline::batch::{Context, Prepared, Presses, prepare};
 use bricktrail::pipeline::budget::ByteBudget;
 use bricktrail::pipeline::decide::Decider;
@@ -176,7 +177,7 @@ impl Run {
         });
         let index = index.expect("there is an index");
         decide.time(|| {
-            let mut deciding = self.second_decider.batch(&index);
+            let mut deciding = self.second_decider.batch(&index, UtcMicros::MIN);
             for done in &batch {
                 deciding.decide(&done.log.accesses, |place, decision| {
                     black_box((place, decision));

@@ -1,11 +1,15 @@
 //! Which policy a command judges by that looks again at rows which a scan judged:
 //! settling a row, or explaining it, is no reason to judge by another.
 
-use super::{cells, scan};
+use super::{UsageError, cells, scan};
 use crate::config::Config;
+use crate::identity::known_groups;
+use crate::lake::databricks::read_scim;
 use crate::lake::sql;
+use crate::lake::store::lake_url;
 use crate::policy::{Policy, PolicyFile};
 use anyhow::Context as _;
+use url::Url;
 
 /// The policy that is named, else the newest that the lake was judged by, else the
 /// starter policy.
@@ -32,6 +36,34 @@ pub async fn policy_for(config: &Config) -> anyhow::Result<Policy> {
         }
     }
     scan::load_policy(config.policy_dir.as_deref(), &config.policy)
+}
+
+/// Refuses a policy whose groups the lake does not know: it would judge by half.
+///
+/// # Errors
+/// When it names such groups, or SCIM's facts cannot be read.
+pub async fn check_groups(policy: &Policy, lake: &Url) -> anyhow::Result<()> {
+    if policy.interest().groups.is_empty() {
+        return Ok(());
+    }
+    Ok(policy.check_groups(&known_groups(read_scim(lake).await?))?)
+}
+
+/// Refuses a place without rows: a mistyped one must not become an empty lake.
+///
+/// # Errors
+/// When it holds no table `s3_access`.
+pub fn check_lake(location: &str) -> anyhow::Result<()> {
+    let folder = lake_url(location)?.to_file_path();
+    let log = folder.map(|folder| folder.join("s3_access/_delta_log"));
+    match log.is_ok_and(|log| log.is_dir()) {
+        true => Ok(()),
+        false => Err(UsageError(format!(
+            "`{location}` holds no table `s3_access`; `bricktrail scan` makes a lake, `--lake` \
+             names one"
+        ))
+        .into()),
+    }
 }
 
 const NEWEST_POLICY: &str = "SELECT file, text FROM policy_versions WHERE policy_version = \

@@ -12,6 +12,7 @@ mod health;
 mod last_policy;
 mod output;
 mod page;
+mod policy;
 mod query;
 mod scan;
 mod settle;
@@ -23,7 +24,7 @@ use crate::config::{Config, ConfigError, Overrides};
 use crate::databricks::ExportError;
 use crate::lake::LakeError;
 use crate::pipeline::source::SourceError;
-use crate::policy::PolicyError;
+use crate::policy::PolicyErrors;
 use crate::simulate::SimulateError;
 use clap::{Args, Parser, Subcommand};
 use futures::future::LocalBoxFuture;
@@ -49,6 +50,7 @@ const EXAMPLES: &str = "Examples:
   bricktrail query --sql 'SELECT rule, count(*) FROM violations GROUP BY rule'
   bricktrail explain 7d91ac29-614a-4af9-af5c-c5a80e63a0bb
   bricktrail health                             how far attribution reaches, what would raise it
+  bricktrail policy init guardrails             a policy to start from, in ./policy
   bricktrail simulate ./northwind               a fictional organisation, with known answers
 
 Exit status: 0 done; 1 done, and it found what the command looks for; 2 wrong usage or
@@ -80,6 +82,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Tells how far attribution reaches, why it stops, and what would raise it
     Health(health::HealthArguments),
+    /// Starts, checks, tests and backtests a policy, and suggests one
+    Policy(policy::PolicyArguments),
     /// Writes a synthetic organisation: logs, exports, policy, and the truth about them
     Simulate(simulate::SimulateArguments),
 }
@@ -101,6 +105,7 @@ async fn run_command(arguments: Arguments) -> ExitCode {
         Command::Query(arguments) => query::run(&common, arguments).await,
         Command::Explain(arguments) => explain::run(&common, arguments).await,
         Command::Health(arguments) => health::run(&common, arguments).await,
+        Command::Policy(arguments) => policy::run(&common, arguments).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,
     };
     match outcome {
@@ -122,7 +127,7 @@ async fn run_command(arguments: Arguments) -> ExitCode {
 fn status_of(error: &anyhow::Error) -> u8 {
     let usage = error.chain().any(|cause| {
         cause.is::<ConfigError>()
-            || cause.is::<PolicyError>()
+            || cause.is::<PolicyErrors>()
             || cause.is::<UsageError>()
             || matches!(
                 cause.downcast_ref::<SimulateError>(),

@@ -44,7 +44,7 @@ fn after_help() -> String {
         .map(|query| format!("\n  {:<21} {}", query.name, query.title()))
         .collect();
     format!(
-        "Tables: s3_access, log_objects, sts_sessions, ec2_instances, policy_versions, databricks_*. \
+        "Tables: s3_access, log_objects, sts_sessions, ec2_instances, policy_versions, exceptions, databricks_*. \
 View: violations, one row for each rule that an event violated. `SHOW TABLES` lists them, \
 `DESCRIBE s3_access` shows columns.
 

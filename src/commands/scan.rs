@@ -1,11 +1,11 @@
 //! `scan`: CloudTrail logs of directories and files into the lake.
 
-use super::{Common, databricks, output, summary};
+use super::{Common, databricks, last_policy, output, summary};
 use crate::lake::Lake;
 use crate::model::UtcMicros;
 use crate::pipeline::scan::{Progress, ScanJob, scan};
 use crate::pipeline::source::{LocalListing, SourceTotals};
-use crate::policy::{Policy, PolicyFile, PolicySettings};
+use crate::policy::{Policy, PolicyFile, PolicySettings, STARTER};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -63,6 +63,7 @@ pub async fn run(common: &Common, arguments: ScanArguments) -> anyhow::Result<Ex
         Some(place) => Some(databricks::import(&lake, &place, now()).await?),
         None => None,
     };
+    last_policy::check_groups(&policy, lake.url()).await?;
     let scan_started = Instant::now();
     let bar = Arc::new(Bar::default());
     let job = ScanJob {
@@ -96,8 +97,17 @@ pub fn now() -> UtcMicros {
 
 /// The policy of the directory, or the built-in one.
 pub fn load_policy(dir: Option<&Path>, settings: &PolicySettings) -> anyhow::Result<Policy> {
+    Ok(Policy::parse(policy_files(dir)?, settings)?)
+}
+
+/// The files of the directory that make a policy, or those of the built-in one.
+pub fn policy_files(dir: Option<&Path>) -> anyhow::Result<Vec<PolicyFile>> {
     let Some(dir) = dir else {
-        return Ok(Policy::starter(settings)?);
+        let files = STARTER.iter().map(|(name, text)| PolicyFile {
+            name: (*name).to_owned(),
+            text: (*text).to_owned(),
+        });
+        return Ok(files.collect());
     };
     let entries = std::fs::read_dir(dir).map_err(|error| {
         super::UsageError(format!(
@@ -116,12 +126,13 @@ pub fn load_policy(dir: Option<&Path>, settings: &PolicySettings) -> anyhow::Res
             .unwrap_or_default();
         let is_policy = name.ends_with(".cedar") || name.ends_with(".toml");
         if path.is_file() && is_policy && !name.starts_with('.') {
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("read policy file `{}`", path.display()))?;
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                super::UsageError(format!("policy file `{}`: {error}", path.display()))
+            })?;
             files.push(PolicyFile { name, text });
         }
     }
-    Ok(Policy::parse(files, settings)?)
+    Ok(files)
 }
 
 /// The progress bar; nothing where nobody looks.

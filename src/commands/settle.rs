@@ -3,7 +3,6 @@
 use super::{Common, UsageError, databricks, last_policy, output, settle_summary};
 use crate::lake::Lake;
 use crate::lake::settle::files::read_date;
-use crate::lake::store::lake_url;
 use crate::lake::vacuum::{RETENTION_DAYS_MIN, vacuum};
 use crate::model::UtcMicros;
 use crate::model::time::date_text;
@@ -102,13 +101,14 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
     let retention = retention.map(|text| retention_of(text, arguments.vacuum_force));
     let retention = retention.transpose()?;
     let started = Instant::now();
-    check_exists(&config.lake)?;
+    last_policy::check_lake(&config.lake)?;
     let mut lake = Lake::open(&config.lake).await?;
     let policy = last_policy::policy_for(&config).await?;
     let import = match arguments.databricks.or(config.databricks_dir) {
         Some(place) => Some(databricks::import(&lake, &place, now()).await?),
         None => None,
     };
+    last_policy::check_groups(&policy, lake.url()).await?;
     let job = SettleJob {
         again: arguments.again,
         as_of,
@@ -138,20 +138,6 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
     };
     output::to_stdout(text.as_bytes()).context("write the summary")?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A mistyped place must not become an empty lake in which nothing is to be settled.
-fn check_exists(location: &str) -> anyhow::Result<()> {
-    let folder = lake_url(location)?.to_file_path();
-    let log = folder.map(|folder| folder.join("s3_access/_delta_log"));
-    match log.is_ok_and(|log| log.is_dir()) {
-        true => Ok(()),
-        false => Err(UsageError(format!(
-            "`{location}` holds no table `s3_access`; `bricktrail scan` makes a lake, `--lake` \
-             names one"
-        ))
-        .into()),
-    }
 }
 
 fn now() -> UtcMicros {

@@ -266,9 +266,17 @@ fn verdicts(report: &Report, out: &mut String) {
         line(
             out,
             format_args!(
-                "  {:>14}  {:<8}  {rule}",
+                "  {:>14}  {:<8}  {rule}{}{}",
                 grouped(counts.rows),
-                counts.severity.as_str()
+                counts.severity.as_str(),
+                match counts.excepted {
+                    0 => String::new(),
+                    rows => format!("  ({} under an exception)", grouped(rows)),
+                },
+                match counts.failed {
+                    0 => String::new(),
+                    rows => format!("  FAILED TO EVALUATE on {}: undetermined", grouped(rows)),
+                }
             ),
         );
     }
@@ -341,6 +349,11 @@ pub fn json(
             .collect::<serde_json::Map<String, serde_json::Value>>(),
         "rules": report.rules.iter()
             .map(|(rule, counts)| (rule.clone(), counts.rows.into()))
+            .collect::<serde_json::Map<String, serde_json::Value>>(),
+        "excepted": report.rules.values().map(|counts| counts.excepted).sum::<u64>(),
+        "rules_failed": report.rules.iter()
+            .filter(|(_, counts)| counts.failed > 0)
+            .map(|(rule, counts)| (rule.clone(), counts.failed.into()))
             .collect::<serde_json::Map<String, serde_json::Value>>(),
         "commits": report.commits,
         "databricks": databricks,

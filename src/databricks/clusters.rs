@@ -28,6 +28,7 @@ pub const READER: Reader = Reader {
         "change_time",
         "data_security_mode",
         "single_user_name",
+        "tags",
     ],
     take,
 };
@@ -49,6 +50,7 @@ pub const API_ANSWER: Answer = Answer {
         "single_user_name",
         "driver",
         "executors",
+        "custom_tags",
     ],
 };
 
@@ -69,6 +71,7 @@ fn take(row: &Row<'_>, gathered: &mut Gathered) -> Result<Option<UtcMicros>, Str
             .text("worker_instance_pool_id")
             .or_else(|| row.text("driver_instance_pool_id")),
         instance_profile_arn: instance_profile(row),
+        tags: row.pairs("tags"),
     });
     Ok(Some(changed_at))
 }
@@ -93,6 +96,7 @@ pub fn take_api(row: &Row<'_>, seen_at: UtcMicros, gathered: &mut Gathered) -> R
             .text("instance_pool_id")
             .or_else(|| row.text("driver_instance_pool_id")),
         instance_profile_arn: instance_profile(row),
+        tags: row.pairs("custom_tags"),
     });
     let driver = row.cell("driver").into_owned();
     let executors = row.cell("executors").items();

@@ -15,6 +15,7 @@ pub const READER: Reader = Reader {
         "run_as",
         "change_time",
         "delete_time",
+        "tags",
     ],
     take,
 };
@@ -29,6 +30,7 @@ fn take(row: &Row<'_>, gathered: &mut Gathered) -> Result<Option<UtcMicros>, Str
         name: row.text("name"),
         run_as: row.text("run_as"),
         creator_id: row.text("creator_id"),
+        tags: row.pairs("tags"),
     });
     Ok(Some(changed_at))
 }

@@ -138,6 +138,23 @@ impl<'a> Row<'a> {
         self.noted(name, self.cell(name).flag()).flatten()
     }
 
+    /// The members of a map, sorted; those that are no text are left out.
+    pub fn pairs(&self, name: &str) -> Vec<(String, String)> {
+        let cell = self.cell(name);
+        let opened = cell.opened();
+        let Cell::Members(members) = &*opened else {
+            return Vec::new();
+        };
+        let texts = members.iter().filter_map(|(key, value)| {
+            let value = value.text().ok()?.unwrap_or_default();
+            Some((key.clone(), value.into_owned()))
+        });
+        let mut pairs: Vec<(String, String)> = texts.collect();
+        pairs.sort();
+        pairs.dedup();
+        pairs
+    }
+
     pub fn texts(&self, name: &str) -> Vec<String> {
         self.noted(name, self.cell(name).texts())
             .unwrap_or_default()

@@ -3,7 +3,7 @@
 
 use super::names::{Name, Names};
 use super::people::{in_effect, narrow};
-use crate::model::{Cluster, ClusterAccess, TimeSpan, UtcMicros};
+use crate::model::{Cluster, ClusterAccess, ClusterFacts, TimeSpan, UtcMicros};
 use hashbrown::HashMap;
 
 #[derive(Clone, Debug, Default)]
@@ -70,16 +70,44 @@ impl Clusters {
             .unwrap_or_default()
     }
 
-    /// Returns the cluster as it was at `at`.
-    pub fn at(
+    /// Returns what rules ask of the cluster as it was at `at`; `None` if no row is
+    /// known of it.
+    pub fn facts(
         &self,
         workspace: Option<&str>,
         cluster_id: &str,
         at: UtcMicros,
         span: &mut TimeSpan,
-    ) -> ClusterAt {
-        let rows: Vec<&Cluster> = self
-            .by_id
+    ) -> Option<ClusterFacts> {
+        let known = self.at(workspace, cluster_id, at, span);
+        let rows = self.rows_of(workspace, cluster_id);
+        let time = in_effect(rows.iter().map(|row| row.changed_at), at)?;
+        let now = || rows.iter().filter(|row| row.changed_at == time);
+        // Rows of one time that disagree tell nothing.
+        let one = |of: fn(&Cluster) -> Option<&str>| {
+            let mut told: Vec<&str> = now().filter_map(|row| of(row)).collect();
+            told.dedup();
+            match told.as_slice() {
+                [only] => Some((*only).to_owned()),
+                _ => None,
+            }
+        };
+        let mut tags: Vec<(String, String)> =
+            now().flat_map(|row| row.tags.iter().cloned()).collect();
+        tags.sort();
+        tags.dedup_by(|a, b| a.0 == b.0);
+        Some(ClusterFacts {
+            name: one(|row| row.cluster_name.as_deref()),
+            source: one(|row| row.cluster_source.as_deref()),
+            dedicated: known
+                .access
+                .map(|access| access == ClusterAccess::Dedicated),
+            tags,
+        })
+    }
+
+    fn rows_of(&self, workspace: Option<&str>, cluster_id: &str) -> Vec<&Cluster> {
+        self.by_id
             .get(cluster_id)
             .and_then(|range| self.rows.get(range.clone()))
             .unwrap_or_default()
@@ -88,7 +116,18 @@ impl Clusters {
                 (Some(a), Some(b)) => a == b,
                 _ => true,
             })
-            .collect();
+            .collect()
+    }
+
+    /// Returns the cluster as it was at `at`.
+    pub fn at(
+        &self,
+        workspace: Option<&str>,
+        cluster_id: &str,
+        at: UtcMicros,
+        span: &mut TimeSpan,
+    ) -> ClusterAt {
+        let rows = self.rows_of(workspace, cluster_id);
         let times: Vec<UtcMicros> = rows.iter().map(|row| row.changed_at).collect();
         narrow(&times, at, span);
         let mut found = ClusterAt::default();

@@ -15,6 +15,7 @@ use super::vends::Vends;
 use super::watermarks::Watermarks;
 use crate::model::{DatabricksFacts, UtcMicros};
 use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,8 @@ pub(super) struct Databricks {
     pub catalog: Arc<Catalog>,
     pub places: Arc<Places>,
     pub watermarks: Arc<Watermarks>,
+    /// Names of workspaces, by id.
+    pub workspaces: Arc<BTreeMap<String, String>>,
     trust: Arc<HashMap<Name, Trust>>,
 }
 
@@ -79,6 +82,18 @@ impl Databricks {
                 facts.external_locations,
                 names,
             );
+        }
+        if !facts.workspaces.is_empty() {
+            let workspaces = Arc::make_mut(&mut self.workspaces);
+            for workspace in facts.workspaces {
+                if let Some(name) = workspace.name {
+                    let known = workspaces.entry(workspace.workspace_id).or_default();
+                    // Current state, of whichever import: order must not matter.
+                    if *known < name {
+                        *known = name;
+                    }
+                }
+            }
         }
         if !facts.watermarks.is_empty() {
             Arc::make_mut(&mut self.watermarks).add(&facts.watermarks);

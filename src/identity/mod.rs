@@ -10,7 +10,8 @@
 //! open, lineage and query history (`corroborate`, `activity`); `shares` finds the
 //! query behind a pre-signed URL, `root_bucket` the workspace of a key. `levels` and
 //! `attribute` put the answer together, `reason` says why nobody is named. The facts
-//! stand in one value, the [`IdentityIndex`], as `timeline`s of `names`.
+//! stand in one value, the [`IdentityIndex`], as `timeline`s of `names`. Beside the
+//! answer, `workload` tells what policies ask of it, by way of `groups`.
 //!
 //! INVARIANT (no guess): a level is named only by a chain of identifiers or by
 //! the one candidate there is; candidates are listed, never picked from. A role
@@ -48,6 +49,7 @@ mod classify;
 mod clusters;
 mod corroborate;
 mod databricks;
+mod groups;
 mod hosts;
 mod index;
 mod instances;
@@ -78,6 +80,7 @@ mod vend_fit;
 mod vends;
 mod watermarks;
 mod work;
+mod workload;
 
 #[cfg(test)]
 mod tests;
@@ -89,3 +92,4 @@ pub use index::IdentityIndex;
 pub use place::Place;
 pub use settings::IdentitySettings;
 pub use watermarks::FactSource;
+pub use workload::{group_members, known_groups};

@@ -29,17 +29,21 @@ pub(super) fn is_stand_in(name: &str) -> bool {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct People {
-    entries: Vec<ScimEntry>,
-    changes: Vec<GroupChange>,
+    pub(super) entries: Vec<ScimEntry>,
+    pub(super) changes: Vec<GroupChange>,
     /// Places of entries, the earliest snapshot first.
-    by_id: HashMap<String, Vec<usize>>,
+    pub(super) by_id: HashMap<String, Vec<usize>>,
     /// By lower-case user name or application id.
     by_name: HashMap<String, Vec<usize>>,
     by_display: HashMap<String, Vec<usize>>,
     /// Time of the newest snapshot of each kind.
-    newest: HashMap<ScimKind, UtcMicros>,
+    pub(super) newest: HashMap<ScimKind, UtcMicros>,
     /// Every time at which an answer about groups or ids may change, sorted.
     moments: Vec<UtcMicros>,
+    /// Ids of the groups that ever listed a member, by the member's id.
+    pub(super) above: HashMap<String, Vec<String>>,
+    /// Times of snapshots of each kind, sorted.
+    pub(super) snapshots: HashMap<ScimKind, Vec<UtcMicros>>,
 }
 
 impl People {
@@ -81,6 +85,7 @@ impl People {
             .collect();
         self.moments.sort_unstable();
         self.moments.dedup();
+        self.note_above();
     }
 
     /// Whether SCIM's newest snapshot still shows this name; `None` if no snapshot
@@ -236,13 +241,13 @@ impl People {
     }
 
     /// The numeric id behind a name, as groups list their members.
-    fn id_of(&self, written: &str) -> String {
+    pub(super) fn id_of(&self, written: &str) -> String {
         self.named(written)
             .last()
             .map_or_else(|| written.to_owned(), |entry| entry.id.clone())
     }
 
-    fn groups(&self, name: &str) -> impl Iterator<Item = &ScimEntry> {
+    pub(super) fn groups(&self, name: &str) -> impl Iterator<Item = &ScimEntry> {
         self.displayed(name)
             .chain(self.with_id(name))
             .filter(|entry| entry.kind == ScimKind::Group)
@@ -252,7 +257,7 @@ impl People {
         self.entries_at(self.by_id.get(id))
     }
 
-    fn named(&self, name: &str) -> impl Iterator<Item = &ScimEntry> {
+    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &ScimEntry> {
         let places = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             self.by_name.get(&name.to_ascii_lowercase())
         } else {
@@ -270,7 +275,7 @@ impl People {
         places.iter().filter_map(|place| self.entries.get(*place))
     }
 
-    fn narrow(&self, at: UtcMicros, span: &mut TimeSpan) {
+    pub(super) fn narrow(&self, at: UtcMicros, span: &mut TimeSpan) {
         narrow(&self.moments, at, span);
     }
 }

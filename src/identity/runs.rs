@@ -301,6 +301,28 @@ impl Runs {
             .next()
     }
 
+    /// The row of the job that was in effect at `at`; of several of one time the last.
+    pub fn job_at(
+        &self,
+        workspace: Name,
+        job: Name,
+        at: UtcMicros,
+        span: &mut TimeSpan,
+    ) -> Option<&Job> {
+        let rows = self.rows_of(workspace, job);
+        let times: Vec<UtcMicros> = rows.iter().map(|row| row.changed_at).collect();
+        narrow(&times, at, span);
+        let time = in_effect(times.into_iter(), at)?;
+        rows.iter().rfind(|row| row.changed_at == time)
+    }
+
+    fn rows_of(&self, workspace: Name, job: Name) -> &[Job] {
+        let key = workspace.filled().zip(job.filled());
+        key.and_then(|key| self.by_job.get(&key))
+            .and_then(|range| self.jobs.get(range.clone()))
+            .unwrap_or_default()
+    }
+
     /// Whose rights the job had at `at`, as written: several if rows disagree.
     pub fn run_as(
         &self,
@@ -309,12 +331,7 @@ impl Runs {
         at: UtcMicros,
         span: &mut TimeSpan,
     ) -> Vec<(String, String)> {
-        let key = (workspace.filled(), job.filled());
-        let key = key.0.zip(key.1);
-        let rows = key
-            .and_then(|key| self.by_job.get(&key))
-            .and_then(|range| self.jobs.get(range.clone()))
-            .unwrap_or_default();
+        let rows = self.rows_of(workspace, job);
         let times: Vec<UtcMicros> = rows.iter().map(|row| row.changed_at).collect();
         narrow(&times, at, span);
         let told = || rows.iter().filter(|row| row.run_as.is_some());

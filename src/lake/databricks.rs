@@ -19,9 +19,11 @@ use super::delta::{CommitOutcome, LakeTable};
 use super::error::LakeError;
 use super::sql;
 use super::store::Lake;
-use crate::model::UtcMicros;
-use crate::model::databricks::{DatabricksFacts, SourceWatermark};
+use crate::model::databricks::{
+    DatabricksFacts, ExternalLocation, ScimEntry, SourceWatermark, StorageCredential,
+};
 use crate::model::databricks_join::{Fact, join_all};
+use crate::model::{Interest, UtcMicros};
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use deltalake::{DeltaTable, DeltaTableBuilder};
@@ -107,6 +109,48 @@ pub async fn read_databricks(url: &Url) -> Result<DatabricksFacts, LakeError> {
         watermarks: read_watermarks(url).await?,
     };
     Ok(facts.joined())
+}
+
+/// Loads what SCIM showed; empty for a lake without imports.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn read_scim(url: &Url) -> Result<Vec<ScimEntry>, LakeError> {
+    whole(url).await
+}
+
+/// Loads what is asked of workloads beside who they were: people, groups, jobs,
+/// clusters, workspaces.
+///
+/// # Errors
+/// When a table cannot be read.
+pub async fn read_workloads(url: &Url, interest: &Interest) -> Result<DatabricksFacts, LakeError> {
+    let mut facts = DatabricksFacts::default();
+    if interest.is_none() {
+        return Ok(facts);
+    }
+    facts.scim = whole(url).await?;
+    facts.group_changes = whole(url).await?;
+    if interest.job {
+        facts.jobs = whole(url).await?;
+    }
+    if interest.cluster {
+        facts.clusters = whole(url).await?;
+    }
+    if interest.workspace {
+        facts.workspaces = whole(url).await?;
+    }
+    Ok(facts.joined())
+}
+
+/// Loads the external locations and storage credentials of Unity Catalog.
+///
+/// # Errors
+/// When a table cannot be read.
+pub async fn read_locations(
+    url: &Url,
+) -> Result<(Vec<ExternalLocation>, Vec<StorageCredential>), LakeError> {
+    Ok((whole(url).await?, whole(url).await?))
 }
 
 /// Loads up to when each source was read.

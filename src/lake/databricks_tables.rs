@@ -2,6 +2,7 @@
 //! which its schema is made, its rows are written and read back.
 
 use super::columns::{Column, Values, column};
+use super::rows::pairs_at;
 use crate::model::UtcMicros;
 use crate::model::databricks::{
     Cluster, ClusterAccess, ClusterNode, CommandRun, ExternalLocation, GroupChange, InstanceEvent,
@@ -48,6 +49,11 @@ impl Held<'_> {
     fn flag(self) -> Option<bool> {
         let flags = self.array?.as_boolean_opt()?;
         flags.is_valid(self.row).then(|| flags.value(self.row))
+    }
+
+    fn pairs(self) -> Vec<(String, String)> {
+        self.array
+            .map_or_else(Vec::new, |array| pairs_at(array, self.row))
     }
 
     fn texts(self) -> Vec<String> {
@@ -145,6 +151,13 @@ macro_rules! stored {
         stored!(@@ $name, Values::Texts(|r, each| r.$($m).+.iter().for_each(|t| each(t))),
             |r, held| r.$($m).+ = held.texts())
     };
+    (@ pairs, $name:literal, $($m:ident).+) => {
+        stored!(@@ $name, Values::Structs(&["key", "value"], |r, each| {
+            for (key, value) in &r.$($m).+ {
+                each(&[Some(key), Some(value)]);
+            }
+        }), |r, held| r.$($m).+ = held.pairs())
+    };
     (@ word, $name:literal, $($m:ident).+) => {
         stored!(@@ $name, Values::Text(|r| r.$($m).+.word()),
             |r, held| r.$($m).+ = Word::of(held.text().as_deref()))
@@ -218,6 +231,7 @@ tables! {
         "single_user_name": text single_user_name;
         "instance_pool_id": text instance_pool_id;
         "instance_profile_arn": text instance_profile_arn;
+        "tags": pairs tags;
     }
     "databricks_jobs" of Job {
         "workspace_id": id workspace_id;
@@ -227,6 +241,7 @@ tables! {
         "name": text name;
         "run_as": text run_as;
         "creator_id": text creator_id;
+        "tags": pairs tags;
     }
     "databricks_job_runs" of JobRun {
         "workspace_id": id workspace_id;

@@ -3,6 +3,7 @@
 
 use super::columns::{Column, Values, column};
 use crate::model::{Ec2Instance, ObjectCounts, ObjectStatus, StsSession, UtcMicros};
+use crate::policy::Exception;
 
 /// One source object seen, with its fate: a row of `log_objects`.
 #[derive(Clone, Debug)]
@@ -178,6 +179,49 @@ pub struct PolicyVersionFile {
     pub sha256: String,
     pub text: String,
     pub first_used_at: UtcMicros,
+}
+
+/// One exception of one policy version: a row of `exceptions`.
+#[derive(Clone, Debug)]
+pub struct PolicyException {
+    pub policy_version: String,
+    pub exception: Exception,
+}
+
+pub fn exceptions() -> Vec<Column<PolicyException>> {
+    use Values::{Text, Texts, Time};
+    vec![
+        column("policy_version", Text(|r| Some(&r.policy_version))),
+        column("exception", Text(|r| Some(&r.exception.id))),
+        column(
+            "rules",
+            Texts(|r, each| r.exception.rules.iter().for_each(|t| each(t))),
+        ),
+        column(
+            "principals",
+            Texts(|r, each| r.exception.principals.iter().for_each(|t| each(t))),
+        ),
+        column(
+            "datasets",
+            Texts(|r, each| r.exception.datasets.iter().for_each(|t| each(t))),
+        ),
+        column(
+            "buckets",
+            Texts(|r, each| r.exception.buckets.iter().for_each(|t| each(t))),
+        ),
+        column(
+            "roles",
+            Texts(|r, each| r.exception.roles.iter().for_each(|t| each(t))),
+        ),
+        column(
+            "jobs",
+            Texts(|r, each| r.exception.jobs.iter().for_each(|t| each(t))),
+        ),
+        column("owner", Text(|r| Some(&r.exception.owner))),
+        column("reason", Text(|r| Some(&r.exception.reason))),
+        column("approved_at", Time(|r| r.exception.approved_at)),
+        column("expires_at", Time(|r| Some(r.exception.expires_at))),
+    ]
 }
 
 pub fn policy_versions() -> Vec<Column<PolicyVersionFile>> {

@@ -3,9 +3,11 @@
 //! [`columns`] makes schema and rows from one list; [`s3_access`] and
 //! [`fact_tables`] are those lists; [`data_file`] encodes Parquet, [`chunks`] does
 //! so for rows that have much in common; [`delta`] is one table; [`store`] is the
-//! lake: what is committed together and how an interrupted commit is completed;
+//! lake: what is committed together and how an interrupted commit is completed, with the
+//! [`policies`] that judged beside it;
 //! [`ledger`] knows what is committed already; [`facts`] reads back what is known,
-//! by [`rows`]; [`settle`] reads rows to be decided again, and finds copies;
+//! by [`rows`]; [`settle`] reads rows to be decided again, and finds copies; [`replay`]
+//! reads them as policies see them;
 //! [`databricks_tables`] and [`databricks`] hold what Databricks records, of which
 //! [`databricks_window`] reads what is near some dates; [`sql`] answers queries, of which [`queries`] holds those that ship; [`vacuum`] deletes files that are no
 //! longer wanted.
@@ -21,7 +23,9 @@ pub mod error;
 pub mod fact_tables;
 pub mod facts;
 pub mod ledger;
+mod policies;
 pub mod queries;
+pub mod replay;
 pub mod rows;
 pub mod s3_access;
 pub mod settle;

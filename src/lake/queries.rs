@@ -31,9 +31,15 @@ pub const OUT_OF_POLICY: NamedQuery = NamedQuery {
     sql: include_str!("../../queries/out-of-policy.sql"),
 };
 
+pub const OBSERVED_ACCESS: NamedQuery = NamedQuery {
+    name: "observed-access",
+    sql: include_str!("../../queries/observed-access.sql"),
+};
+
 /// All of them, in the order in which they are listed.
-pub const NAMED: [NamedQuery; 5] = [
+pub const NAMED: [NamedQuery; 6] = [
     DATASET_USERS,
+    OBSERVED_ACCESS,
     OUT_OF_POLICY,
     ATTRIBUTION_HEALTH,
     UNATTRIBUTED_REASONS,

@@ -5,7 +5,7 @@
 
 use crate::model::{Ec2Instance, Principal, StsSession, UtcMicros};
 use arrow::array::{
-    Array, AsArray as _, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray as _, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 
@@ -111,9 +111,14 @@ fn list_at(batch: &RecordBatch, name: &str, row: usize) -> Vec<String> {
 }
 
 fn tags_at(batch: &RecordBatch, row: usize) -> Vec<(String, String)> {
-    let Some(items) = batch
-        .column_by_name("tags")
-        .and_then(|column| column.as_list_opt::<i32>())
+    let tags = batch.column_by_name("tags");
+    tags.map_or_else(Vec::new, |tags| pairs_at(tags, row))
+}
+
+/// The members `key` and `value` of a list of structs.
+pub fn pairs_at(array: &ArrayRef, row: usize) -> Vec<(String, String)> {
+    let lists = array.as_list_opt::<i32>();
+    let Some(items) = lists
         .filter(|lists| lists.is_valid(row))
         .map(|lists| lists.value(row))
     else {

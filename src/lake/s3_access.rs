@@ -48,6 +48,9 @@ pub struct DecidedAccess<'a> {
     pub decided_at: UtcMicros,
 }
 
+/// Members of a violation; `exception` is the approved exception that covers it.
+pub const VIOLATION: [&str; 5] = ["rule", "severity", "control", "reason", "exception"];
+
 /// The columns that stand in the data files; the partition columns
 /// ([`partition_columns`]) stand in the Delta log.
 ///
@@ -387,13 +390,14 @@ pub fn columns<'a>() -> Vec<Column<DecidedAccess<'a>>> {
         shared(
             Judgement,
             "violations",
-            Structs(&["rule", "severity", "control", "reason"], |r, each| {
+            Structs(&VIOLATION, |r, each| {
                 for v in r.violations {
                     each(&[
                         Some(&v.rule),
                         Some(v.severity.as_str()),
                         v.control.as_deref(),
                         Some(&v.reason),
+                        v.exception.as_deref(),
                     ]);
                 }
             }),

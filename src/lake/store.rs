@@ -18,7 +18,7 @@ use super::columns::{Column, schema};
 use super::data_file::{EncodedFile, FileWriter};
 use super::delta::{CONFLICTS_MAX, CommitOutcome, LakeTable};
 use super::error::LakeError;
-use super::fact_tables::{self, LogObject, PolicyVersionFile};
+use super::fact_tables::{self, LogObject};
 use super::s3_access;
 use crate::model::{Ec2Instance, StsSession, UtcMicros};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -104,7 +104,8 @@ pub struct Lake {
     url: Url,
     s3_access: LakeTable,
     followers: [LakeTable; 4],
-    policy_versions: LakeTable,
+    pub(super) policy_versions: LakeTable,
+    pub(super) exceptions: LakeTable,
     /// The last `s3_access` version known to be rolled forward.
     rolled_to: u64,
 }
@@ -187,6 +188,7 @@ impl Lake {
             &[],
         )
         .await?;
+        let exceptions = table("exceptions", schema(&fact_tables::exceptions()), &[]).await?;
         let [.., ledger] = &followers;
         let rolled_to = ledger.transaction_version(ROLL_FORWARD).await?.unwrap_or(0);
         let mut lake = Lake {
@@ -194,6 +196,7 @@ impl Lake {
             s3_access,
             followers,
             policy_versions,
+            exceptions,
             rolled_to,
         };
         lake.roll_forward().await?;
@@ -207,7 +210,7 @@ impl Lake {
     pub fn tables(&self) -> impl Iterator<Item = &LakeTable> {
         std::iter::once(&self.s3_access)
             .chain(&self.followers)
-            .chain(std::iter::once(&self.policy_versions))
+            .chain([&self.policy_versions, &self.exceptions])
     }
 
     pub fn s3_access(&self) -> &LakeTable {
@@ -363,45 +366,6 @@ impl Lake {
         }
         Ok(())
     }
-
-    /// Records the policy's files, unless that version is recorded already.
-    ///
-    /// # Errors
-    /// When the table cannot be read or written.
-    pub async fn record_policy(
-        &mut self,
-        files: Vec<PolicyVersionFile>,
-        now: UtcMicros,
-    ) -> Result<(), LakeError> {
-        let Some(version) = files.first().map(|file| file.policy_version.clone()) else {
-            return Ok(());
-        };
-        // The version's hash is its transaction id: recorded once, whoever does it.
-        for _ in 0..CONFLICTS_MAX {
-            if self
-                .policy_versions
-                .transaction_version(&version)
-                .await?
-                .is_some()
-            {
-                return Ok(());
-            }
-            let table = &self.policy_versions;
-            let adds =
-                write_rows(table, &fact_tables::policy_versions(), files.clone(), now).await?;
-            let txn = Some((version.as_str(), 1));
-            let outcome = self
-                .policy_versions
-                .append(adds.clone(), txn, Vec::new())
-                .await?;
-            match outcome {
-                CommitOutcome::Committed { .. } => return Ok(()),
-                CommitOutcome::Conflict { .. } => self.policy_versions.discard(&adds).await,
-            }
-        }
-        let table = &self.policy_versions;
-        Err(LakeError::contended(table.name, table.url(), CONFLICTS_MAX))
-    }
 }
 
 /// The actions that a commit holds for a table.
@@ -452,7 +416,7 @@ fn table_url(lake: &Url, name: &'static str) -> Result<Url, LakeError> {
 }
 
 /// Writes rows as one file of an unpartitioned table; none for no rows.
-async fn write_rows<R>(
+pub(super) async fn write_rows<R>(
     table: &LakeTable,
     columns: &[Column<R>],
     rows: Vec<R>,

@@ -385,6 +385,8 @@ impl Operation {
 }
 
 impl Outcome {
+    pub const ALL: [Outcome; 3] = [Outcome::Ok, Outcome::Denied, Outcome::Error];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Ok => "ok",
@@ -395,6 +397,19 @@ impl Outcome {
 }
 
 impl Credential {
+    pub const ALL: [Credential; 5] = [
+        Credential::Temporary,
+        Credential::Static,
+        Credential::Service,
+        Credential::Anonymous,
+        Credential::Unknown,
+    ];
+
+    pub fn parse(text: &str) -> Option<Credential> {
+        let mut credentials = Credential::ALL.into_iter();
+        credentials.find(|credential| credential.as_str() == text)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Credential::Temporary => "temporary",

@@ -240,6 +240,11 @@ impl Method {
 }
 
 impl PrincipalKind {
+    pub fn parse(text: &str) -> Option<PrincipalKind> {
+        let kinds = [PrincipalKind::User, PrincipalKind::ServicePrincipal];
+        kinds.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             PrincipalKind::User => "user",
@@ -249,6 +254,11 @@ impl PrincipalKind {
 }
 
 impl UnattributedReason {
+    pub fn parse(text: &str) -> Option<UnattributedReason> {
+        let mut reasons = UnattributedReason::ALL.into_iter();
+        reasons.find(|reason| reason.as_str() == text)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             UnattributedReason::Late => "late",

@@ -78,6 +78,8 @@ pub struct Cluster {
     pub single_user_name: Option<String>,
     pub instance_pool_id: Option<String>,
     pub instance_profile_arn: Option<String>,
+    /// Users' tags, sorted.
+    pub tags: Vec<(String, String)>,
 }
 
 /// `system.lakeflow.jobs`: a job as it was from `changed_at` on.
@@ -92,6 +94,8 @@ pub struct Job {
     /// Numeric id of the user or service principal.
     pub run_as: Option<String>,
     pub creator_id: Option<String>,
+    /// Users' tags, sorted.
+    pub tags: Vec<(String, String)>,
 }
 
 /// A run of a job (`system.lakeflow.job_run_timeline`), its slices joined.

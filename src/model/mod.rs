@@ -15,6 +15,7 @@ pub mod network;
 pub mod object;
 pub mod time;
 pub mod verdict;
+pub mod workload;
 
 pub use access::{
     AccessEvent, Asked, Client, Credential, Operation, Outcome, Principal, Target, Tls, TlsVersion,
@@ -33,3 +34,6 @@ pub use identity::{Ec2Instance, StsSession};
 pub use object::{ObjectCounts, ObjectStatus};
 pub use time::{TimeSpan, UtcMicros};
 pub use verdict::{Dataset, Severity, Verdict, Violation};
+pub use workload::{
+    ClusterFacts, Interest, JobFacts, KnownGroups, Membership, Workload, WorkspaceFacts,
+};

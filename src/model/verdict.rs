@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub enum Verdict {
     InPolicy,
     OutOfPolicy,
-    /// Candidates disagree, or a policy failed to evaluate.
+    /// Candidates disagree, a policy failed to evaluate, or nobody is found yet.
     Undetermined,
 }
 
@@ -20,7 +20,7 @@ pub enum Severity {
 }
 
 /// A rule that an access violated, or (for `undetermined`) that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Violation {
     /// The rule's `@id`.
     pub rule: Arc<str>,
@@ -28,6 +28,18 @@ pub struct Violation {
     /// The rule's `@control`, for example `CC6.1`.
     pub control: Option<Arc<str>>,
     pub reason: Arc<str>,
+    /// The approved exception that covers it: it stays visible and does not count.
+    pub exception: Option<Arc<str>>,
+}
+
+impl Violation {
+    /// What the reason of a rule begins with that failed to evaluate.
+    pub const FAILED: &str = "evaluation failed: ";
+
+    /// Whether it is a rule that failed, and not one that was violated.
+    pub fn is_failure(&self) -> bool {
+        self.reason.starts_with(Violation::FAILED)
+    }
 }
 
 /// A named set of locations with a sensitivity and an owner.

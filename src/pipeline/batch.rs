@@ -112,7 +112,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     let mut batch_ledger = Ledger::default();
     let mut lake_batch = LakeBatch::default();
     let mut learned = 0;
-    let mut deciding = decider.batch(index);
+    let mut deciding = decider.batch(index, UtcMicros::MIN);
     for (log, processed) in logs.iter().enumerate() {
         let mut object = log_object(processed, now);
         let committed = object.status == ObjectStatus::Committed;

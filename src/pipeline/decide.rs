@@ -21,12 +21,14 @@ use crate::identity::{Answer, IdentityIndex, Place, attribute_within, credential
 use crate::lake::chunks::Parts;
 use crate::model::{
     AccessEvent, Attribution, Client, Credential, Outcome, Principal, Target, TimeSpan, UtcMicros,
+    Workload,
 };
-use crate::policy::{Judgement, Policy, session_age_hours, session_age_span};
+use crate::policy::{AccessFacts, Judgement, Moment, Policy, session_age_hours, session_age_span};
 use crate::trail::AccessLog;
 use crate::trail::access_log::GroupIds;
 use hashbrown::HashMap;
 use indexmap::IndexSet;
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -78,6 +80,9 @@ struct MayKey {
     outcome: Outcome,
     dataset: Option<u32>,
     session_age_hours: Option<u32>,
+    workload: u32,
+    moment: Moment,
+    settled: bool,
     /// Number of the distinct tuple of the per-event inputs that are read.
     read: u32,
 }
@@ -88,6 +93,7 @@ struct SeenKey {
     who: WhoKey,
     attribution: u32,
     dataset: Option<u32>,
+    workload: u32,
 }
 
 /// Makes and remembers decisions under one policy.
@@ -99,6 +105,7 @@ pub struct Decider {
     names: FastSet<String>,
     read: FastSet<[Option<String>; 5]>,
     attributions: FastSet<Arc<Attribution>>,
+    workloads: FastSet<Workload>,
     requests: FastSet<RequestKey>,
     may: FastMap<MayKey, u32>,
     decisions: Vec<Decision>,
@@ -110,8 +117,12 @@ pub struct Decider {
     judgements: FastMap<Vec<u8>, (u32, Arc<Judgement>)>,
     /// What it sees of the access at hand; kept for its memory.
     visible: Vec<u8>,
+    /// Rules that failed to evaluate: each is warned of once.
+    warned: HashSet<Arc<str>>,
     /// Attributions of the batch at hand.
     who: FastMap<WhoKey, Known>,
+    /// Workloads of the batch at hand, by the numbers of their attributions.
+    workload_of: FastMap<u32, Vec<(TimeSpan, u32)>>,
     /// Decisions of the log at hand, and those of one place.
     of_log: FastMap<LogKey, OfLog>,
     of_place: FastMap<(LogKey, Place), Lasting>,
@@ -212,6 +223,7 @@ fn pick(numbers: &[u32], local: u32) -> u32 {
 pub struct BatchDecider<'d> {
     decider: &'d mut Decider,
     index: &'d IdentityIndex,
+    settled_until: UtcMicros,
 }
 
 /// The attributions made of accesses alike, each with the times it holds for: those
@@ -260,6 +272,7 @@ impl Decider {
             names: FastSet::default(),
             read: FastSet::default(),
             attributions: FastSet::default(),
+            workloads: FastSet::default(),
             requests: FastSet::default(),
             may: FastMap::default(),
             decisions: Vec::new(),
@@ -267,7 +280,9 @@ impl Decider {
             seen_of: FastMap::default(),
             judgements: FastMap::default(),
             visible: Vec::new(),
+            warned: HashSet::new(),
             who: FastMap::default(),
+            workload_of: FastMap::default(),
             of_log: FastMap::default(),
             of_place: FastMap::default(),
         }
@@ -287,23 +302,33 @@ impl Decider {
         self.decisions.len()
     }
 
-    /// Begins a batch with what is known of identities by now.
-    pub fn batch<'d>(&'d mut self, index: &'d IdentityIndex) -> BatchDecider<'d> {
+    /// Begins a batch with what is known of identities by now; accesses up to
+    /// `settled_until` are judged as settled.
+    pub fn batch<'d>(
+        &'d mut self,
+        index: &'d IdentityIndex,
+        settled_until: UtcMicros,
+    ) -> BatchDecider<'d> {
         let distinct = self.principals.len()
             + self.clients.len()
             + self.targets.len()
             + self.names.len()
             + self.read.len()
             + self.attributions.len()
+            + self.workloads.len()
             + self.decisions.len();
         if distinct > DISTINCT_MAX {
+            let warned = std::mem::take(&mut self.warned);
             *self = Decider::new(self.policy.clone());
+            self.warned = warned;
         }
         // What another index said holds no longer; the room is used again.
         self.who.clear();
+        self.workload_of.clear();
         BatchDecider {
             decider: self,
             index,
+            settled_until,
         }
     }
 }
@@ -402,6 +427,13 @@ impl BatchDecider<'_> {
         };
         let (attribution, mut reach) = self.attribution(access, who);
         reach.span = reach.span.intersect(session_age_span(access));
+        let at = access.event_time;
+        let (workload, span) = self.workload(attribution, at);
+        reach.span = reach.span.intersect(span);
+        let (moment, span) = self.decider.policy.moment(at);
+        reach.span = reach.span.intersect(span);
+        let settled = at <= self.settled_until;
+        reach.span = reach.span.intersect(self.settled_span(settled));
         let key = MayKey {
             who,
             attribution,
@@ -411,6 +443,9 @@ impl BatchDecider<'_> {
             outcome: access.outcome,
             dataset: log_key.dataset,
             session_age_hours: session_age_hours(access),
+            workload,
+            moment,
+            settled,
             read: self.read_inputs(access),
         };
         let reach = (key.read == NONE).then_some(reach);
@@ -463,6 +498,40 @@ impl BatchDecider<'_> {
         (number, Reach { span, place })
     }
 
+    /// The times of accesses that are settled, or that are not.
+    fn settled_span(&self, settled: bool) -> TimeSpan {
+        match settled {
+            true => TimeSpan {
+                until: self.settled_until,
+                ..TimeSpan::ALWAYS
+            },
+            false => TimeSpan {
+                from: UtcMicros(self.settled_until.0.saturating_add(1)),
+                ..TimeSpan::ALWAYS
+            },
+        }
+    }
+
+    /// The number of what the policy asks of the workload, and for which times it holds.
+    fn workload(&mut self, attribution: u32, at: UtcMicros) -> (u32, TimeSpan) {
+        let decider = &mut *self.decider;
+        let interest = decider.policy.interest();
+        if interest.is_none() {
+            return (NONE, TimeSpan::ALWAYS);
+        }
+        let known = decider.workload_of.entry(attribution).or_default();
+        if let Some((span, number)) = known.iter().find(|(span, _)| span.contains(at)) {
+            return (*number, *span);
+        }
+        let Some(who) = decider.attributions.get_index(attribution as usize) else {
+            return (NONE, TimeSpan::ALWAYS);
+        };
+        let (workload, span) = self.index.workload(who, at, interest);
+        let number = u32::try_from(decider.workloads.insert_full(workload).0).unwrap_or(NONE);
+        known.push((span, number));
+        (number, span)
+    }
+
     /// Numbers the per-event inputs that the policy reads; one number for all
     /// accesses where it reads none.
     fn read_inputs(&mut self, access: &AccessEvent<'_>) -> u32 {
@@ -492,25 +561,47 @@ impl BatchDecider<'_> {
             .unwrap_or_default();
         let credential = credential(access.principal);
         let (policy, visible) = (&decider.policy, &mut decider.visible);
+        let nothing = Workload::default();
+        let workload = decider.workloads.get_index(key.workload as usize);
+        let facts = AccessFacts {
+            access,
+            attribution: &attribution,
+            credential,
+            dataset: key.dataset,
+            workload: workload.unwrap_or(&nothing),
+            settled: key.settled,
+        };
         let seen = *decider
             .seen_of
             .entry(SeenKey {
                 who: key.who,
                 attribution: key.attribution,
                 dataset: key.dataset,
+                workload: key.workload,
             })
             .or_insert_with(|| {
                 visible.clear();
-                policy.visible_who(access, &attribution, credential, key.dataset, visible);
+                policy.visible_who(&facts, visible);
                 number(&mut decider.seen, visible)
             });
         visible.clear();
         visible.extend(seen.to_le_bytes());
-        policy.visible_request(access, visible);
+        policy.visible_request(&facts, visible);
         let (judgement_number, judgement) = match decider.judgements.get(visible.as_slice()) {
             Some(judgement) => judgement.clone(),
             None => {
-                let judgement = policy.judge(access, &attribution, credential, key.dataset);
+                let judgement = policy.judge(&facts);
+                let failures = judgement.violations.iter().filter(|it| it.is_failure());
+                for failure in failures {
+                    let (rule, reason) = (&*failure.rule, &*failure.reason);
+                    if decider.warned.insert(failure.rule.clone()) {
+                        tracing::warn!(
+                            rule,
+                            reason,
+                            "a rule failed: its accesses are undetermined"
+                        );
+                    }
+                }
                 let number = u32::try_from(decider.judgements.len()).unwrap_or(NONE);
                 let judgement = (number, Arc::new(judgement));
                 decider

@@ -231,7 +231,10 @@ impl Lane<'_> {
         }
         let log = &self.tools.rows.accesses;
         let mut decisions = Vec::with_capacity(log.len());
-        let mut deciding = self.tools.decider.batch(&self.work.index);
+        let mut deciding = self
+            .tools
+            .decider
+            .batch(&self.work.index, self.work.horizon);
         deciding.decide(log, |place, decision| {
             if let Some(at) = log.event_time(place) {
                 decisions.push(Row {

@@ -6,7 +6,9 @@
 //! saves memory from being asked for anew. [`settle`] decides rows of the lake again
 //! once [`horizon`] says that all is known, [`settle_date`] by date, in a [`lane`]; rows
 //! of other dates go that have [`yielded`]; a [`settle_report`] tells what changed.
+//! [`backtest`] judges the rows of the lake by another policy.
 
+pub mod backtest;
 pub mod batch;
 pub mod budget;
 pub mod decide;

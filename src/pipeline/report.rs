@@ -35,6 +35,21 @@ pub struct PathCounts {
 pub struct RuleCounts {
     pub severity: Severity,
     pub rows: u64,
+    /// Of them, those under an approved exception: they do not count.
+    pub excepted: u64,
+    /// Of them, those on which the rule failed to evaluate.
+    pub failed: u64,
+}
+
+impl RuleCounts {
+    fn new(severity: Severity) -> RuleCounts {
+        RuleCounts {
+            severity,
+            rows: 0,
+            excepted: 0,
+            failed: 0,
+        }
+    }
 }
 
 /// What was done, in numbers.
@@ -115,13 +130,11 @@ impl Report {
             }
             *self.verdicts.entry(decision.judgement.verdict).or_default() += rows;
             for violation in &decision.judgement.violations {
-                self.rules
-                    .entry(violation.rule.to_string())
-                    .or_insert(RuleCounts {
-                        severity: violation.severity,
-                        rows: 0,
-                    })
-                    .rows += rows;
+                let rule = self.rules.entry(violation.rule.to_string());
+                let counts = rule.or_insert_with(|| RuleCounts::new(violation.severity));
+                counts.rows += rows;
+                counts.excepted += u64::from(violation.exception.is_some()) * rows;
+                counts.failed += u64::from(violation.is_failure()) * rows;
             }
         }
     }
@@ -160,13 +173,11 @@ impl Report {
             *self.verdicts.entry(verdict).or_default() += n;
         }
         for (rule, counts) in batch.rules {
-            self.rules
-                .entry(rule)
-                .or_insert(RuleCounts {
-                    severity: counts.severity,
-                    rows: 0,
-                })
-                .rows += counts.rows;
+            let rule = self.rules.entry(rule);
+            let sum = rule.or_insert_with(|| RuleCounts::new(counts.severity));
+            sum.rows += counts.rows;
+            sum.excepted += counts.excepted;
+            sum.failed += counts.failed;
         }
         self.commits += batch.commits;
     }

@@ -22,7 +22,7 @@ use super::used_logs::UsedLogs;
 use crate::identity::{IdentityIndex, IdentitySettings};
 use crate::lake::databricks::read_databricks;
 use crate::lake::delta::{CONFLICTS_MAX, CommitOutcome};
-use crate::lake::fact_tables::{PolicyVersionFile, hex};
+use crate::lake::fact_tables::{PolicyException, PolicyVersionFile, hex};
 use crate::lake::ledger::{CopyFilter, FactFilter, Ledger};
 use crate::lake::{Lake, LakeError, facts};
 use crate::model::{ObjectStatus, UtcMicros};
@@ -198,7 +198,14 @@ pub(super) async fn record_policy(
             first_used_at: now,
         })
         .collect();
-    lake.record_policy(files, now).await
+    let exceptions = policy.exceptions().iter().cloned();
+    let exceptions = exceptions.map(|exception| PolicyException {
+        policy_version: policy.version().to_owned(),
+        exception,
+    });
+    let version = policy.version();
+    lake.record_policy(version, files, exceptions.collect(), now)
+        .await
 }
 
 /// Hands out what the lake does not have yet; returns how many it has.

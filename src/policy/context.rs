@@ -4,19 +4,20 @@
 //! In two halves. What follows from the session, the client, the place and the
 //! attribution is the same for many requests, and is worked out once for them.
 
+use super::facts::{Facts, Terms, WEEKDAYS, hour, session_age_hours, weekday};
 use super::mentions::{Attribute as A, Mentions};
-use super::request::{Facts, session_age_hours};
 use super::settings::{Settings, is_account_id};
 use super::values::{Attributes, Value};
 use crate::model::network::{Place, Source};
-use crate::model::{AccessEvent, AccessPath, Attribution, Credential, TlsVersion};
+use crate::model::{AccessPath, Attribution, Credential, Dataset, TlsVersion};
+use percent_encoding::percent_decode_str;
 
 impl<'a> Facts<'a> {
     /// Who asked, from where, and who that was.
-    pub(super) fn who<'s>(&self, settings: &'s Settings, mentions: Mentions) -> Attributes<'s>
-    where
-        'a: 's,
-    {
+    pub(super) fn who(&self, terms: Terms<'a>) -> Attributes<'a> {
+        let Terms {
+            settings, mentions, ..
+        } = terms;
         let Facts {
             access,
             attribution,
@@ -93,40 +94,77 @@ impl<'a> Facts<'a> {
         network.truth(A::OutsideKnownNetworks, || place == Place::Outside);
         network
     }
+
+    /// What was asked for, how AWS answered, when, and how old the session was then.
+    pub(super) fn request(&self, terms: Terms<'a>) -> Attributes<'a> {
+        let access = self.access;
+        let settings = terms.settings;
+        let age = || session_age_hours(access);
+        let mut request = Attributes::new(terms.mentions);
+        request.text(A::EventName, Some(access.event_name));
+        request.text(A::Outcome, Some(access.outcome.as_str()));
+        request.put(A::SessionAgeHours, || {
+            age().map(|age| Value::Long(i64::from(age)))
+        });
+        request.truth(A::SessionAgeLimitExceeded, || {
+            age().is_some_and(|age| age > settings.session_age_max_hours)
+        });
+        request.text(A::Sse, access.sse);
+        request.text(A::KmsKeyArn, access.kms_key_arn);
+        request.put(A::KmsKeyAccountId, || {
+            access.kms_key_arn.and_then(arn_account).map(Value::Text)
+        });
+        request.text(A::ErrorCode, access.error_code);
+        request.text(A::ListPrefix, access.list_prefix);
+        request.text(A::VersionId, access.version_id);
+        request.text(A::CopySource, access.copy_source);
+        request.put(A::CopySourceBucket, || {
+            access
+                .copy_source
+                .and_then(copy_source_bucket)
+                .map(Value::Text)
+        });
+        let copied = || {
+            access
+                .copy_source
+                .and_then(|source| copied_dataset(source, terms))
+        };
+        request.put(A::CopySourceDataset, || Some(Value::Text(&copied()?.name)));
+        request.put(A::CopySourceSensitivity, || {
+            copied()?.sensitivity.as_deref().map(Value::Text)
+        });
+        request.put(A::CopyDestinationAccountId, || {
+            let account = access.target.bucket_account_id.as_deref();
+            account
+                .filter(|_| access.copy_source.is_some())
+                .map(Value::Text)
+        });
+        request.put(A::Hour, || {
+            Some(Value::Long(i64::from(hour(access.event_time))))
+        });
+        request.put(A::Weekday, || {
+            let day = WEEKDAYS.get(usize::from(weekday(access.event_time)))?;
+            Some(Value::Text(day))
+        });
+        request.truth(A::Settled, || self.settled);
+        request
+    }
 }
 
-/// What was asked for, how AWS answered, and how old the session was then.
-pub(super) fn request<'a>(
-    access: &'a AccessEvent<'a>,
-    settings: &Settings,
-    mentions: Mentions,
-) -> Attributes<'a> {
-    let age = || session_age_hours(access);
-    let mut request = Attributes::new(mentions);
-    request.text(A::EventName, Some(access.event_name));
-    request.text(A::Outcome, Some(access.outcome.as_str()));
-    request.put(A::SessionAgeHours, || {
-        age().map(|age| Value::Long(i64::from(age)))
-    });
-    request.truth(A::SessionAgeLimitExceeded, || {
-        age().is_some_and(|age| age > settings.session_age_max_hours)
-    });
-    request.text(A::Sse, access.sse);
-    request.text(A::KmsKeyArn, access.kms_key_arn);
-    request.put(A::KmsKeyAccountId, || {
-        access.kms_key_arn.and_then(arn_account).map(Value::Text)
-    });
-    request.text(A::ErrorCode, access.error_code);
-    request.text(A::ListPrefix, access.list_prefix);
-    request.text(A::VersionId, access.version_id);
-    request.text(A::CopySource, access.copy_source);
-    request.put(A::CopySourceBucket, || {
-        access
-            .copy_source
-            .and_then(copy_source_bucket)
-            .map(Value::Text)
-    });
-    request
+/// The dataset that the source of a copy lies in. It is sent URL-encoded, and a version
+/// may be asked for behind it.
+fn copied_dataset<'a>(source: &str, terms: Terms<'a>) -> Option<&'a Dataset> {
+    let source = source
+        .split_once("?versionId=")
+        .map_or(source, |(source, _)| source);
+    let source = percent_decode_str(source).decode_utf8().ok()?;
+    let source = source.strip_prefix('/').unwrap_or(&source);
+    if source.starts_with("arn:") {
+        return None;
+    }
+    let (bucket, key) = source.split_once('/')?;
+    let datasets = terms.datasets;
+    datasets.get(datasets.find(bucket, Some(key))?)
 }
 
 fn confidences(attribution: &Attribution, mentions: Mentions) -> Attributes<'static> {

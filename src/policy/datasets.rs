@@ -30,6 +30,18 @@ pub(super) struct Datasets {
     list: Vec<Dataset>,
     /// Path below the bucket (no slash at its end, "" for all of it) to index, by bucket.
     buckets: HashMap<String, HashMap<String, u32>>,
+    lines: Vec<usize>,
+    locations: Vec<Location>,
+}
+
+/// A location, as the file gives it.
+#[derive(Debug)]
+pub(super) struct Location {
+    dataset: u32,
+    pub bucket: String,
+    /// Below the bucket, without a slash at its end.
+    pub path: String,
+    pub line: usize,
 }
 
 #[derive(Deserialize)]
@@ -49,52 +61,71 @@ struct Entry {
 }
 
 impl Datasets {
-    /// Reads `datasets.toml`.
-    pub(super) fn parse(file: &str, text: &str) -> Result<Datasets, PolicyError> {
-        let fault = |offset: usize, message: String| PolicyError::Datasets {
-            file: file.to_owned(),
-            line: line_of(text, offset),
-            message,
+    /// Reads `datasets.toml`; every fault in it is told.
+    pub(super) fn parse(file: &str, text: &str, faults: &mut Vec<PolicyError>) -> Datasets {
+        let mut fault = |offset: usize, message: String| {
+            faults.push(PolicyError::Datasets {
+                file: file.to_owned(),
+                line: line_of(text, offset),
+                message,
+            });
         };
-        let parsed: File = toml::from_str(text).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            // The parser lists what it expected on further lines.
-            let message = error.message().replace('\n', "; ");
-            fault(
-                offset,
-                format!("{message}; see the example in the documentation of datasets.toml"),
-            )
-        })?;
         let mut datasets = Datasets::default();
+        let parsed: File = match toml::from_str(text) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                // The parser lists what it expected on further lines.
+                let message = error.message().replace('\n', "; ");
+                let message =
+                    format!("{message}; see the example in the documentation of datasets.toml");
+                fault(offset, message);
+                return datasets;
+            }
+        };
         for entry in parsed.dataset {
-            let index = u32::try_from(datasets.list.len())
-                .map_err(|_| fault(entry.name.span().start, "too many datasets".to_owned()))?;
+            let start = entry.name.span().start;
+            let Ok(index) = u32::try_from(datasets.list.len()) else {
+                fault(start, "too many datasets".to_owned());
+                break;
+            };
             let name = entry.name.get_ref();
             if name.is_empty() {
-                let message = "the dataset has an empty `name`; give it one".to_owned();
-                return Err(fault(entry.name.span().start, message));
+                let message = "the dataset has an empty `name`; give it one";
+                fault(start, message.to_owned());
             }
             if datasets.list.iter().any(|other| other.name == *name) {
-                let message = format!(
-                    "dataset `{name}` is defined twice; merge their locations or rename one"
+                fault(
+                    start,
+                    format!(
+                        "dataset `{name}` is defined twice; merge their locations or rename one"
+                    ),
                 );
-                return Err(fault(entry.name.span().start, message));
             }
             for location in &entry.locations {
-                datasets
-                    .add_location(location.get_ref(), name, index)
-                    .map_err(|message| fault(location.span().start, message))?;
+                let offset = location.span().start;
+                let line = line_of(text, offset);
+                if let Err(message) = datasets.add_location(location.get_ref(), name, (index, line))
+                {
+                    fault(offset, message);
+                }
             }
+            datasets.lines.push(line_of(text, start));
             datasets.list.push(Dataset {
                 name: entry.name.into_inner(),
                 sensitivity: entry.sensitivity,
                 owner: entry.owner,
             });
         }
-        Ok(datasets)
+        datasets
     }
 
-    fn add_location(&mut self, text: &str, name: &str, index: u32) -> Result<(), String> {
+    fn add_location(
+        &mut self,
+        text: &str,
+        name: &str,
+        (index, line): (u32, usize),
+    ) -> Result<(), String> {
         let (bucket, path) = parse_location(text).ok_or_else(|| {
             format!(
                 "`{text}` is no location; write it like `s3://bucket/prefix/`, without wildcards"
@@ -108,8 +139,33 @@ impl Datasets {
                     "location `{text}` of dataset `{name}` already belongs to dataset `{other}`; remove one of the two"
                 ))
             }
-            _ => Ok(()),
+            _ => {
+                self.locations.push(Location {
+                    dataset: index,
+                    bucket: bucket.to_owned(),
+                    path: path.to_owned(),
+                    line,
+                });
+                Ok(())
+            }
         }
+    }
+
+    /// The datasets with the lines where they begin.
+    pub(super) fn with_lines(&self) -> impl Iterator<Item = (&Dataset, usize)> {
+        self.list.iter().zip(self.lines.iter().copied())
+    }
+
+    /// Locations that lie in one of another dataset, with that dataset.
+    pub(super) fn nested(&self) -> impl Iterator<Item = (&Location, &Dataset, &Dataset)> {
+        self.locations.iter().filter_map(|inner| {
+            let (parent, _) = inner.path.rsplit_once('/').unwrap_or(("", &inner.path));
+            let above = (!inner.path.is_empty())
+                .then(|| self.find(&inner.bucket, Some(parent)))
+                .flatten()?;
+            let (inner_dataset, outer) = (self.get(inner.dataset)?, self.get(above)?);
+            (inner.dataset != above).then_some((inner, inner_dataset, outer))
+        })
     }
 
     pub(super) fn get(&self, index: u32) -> Option<&Dataset> {
@@ -177,13 +233,17 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expect: Expect) {
-        let error = Datasets::parse("datasets.toml", text).unwrap_err();
-        expect.assert_eq(&error.to_string());
+        let mut faults = Vec::new();
+        Datasets::parse("datasets.toml", text, &mut faults);
+        let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        expect.assert_eq(&texts.join("\n"));
     }
 
     #[test]
     fn the_longest_location_on_whole_segments_wins() {
-        let datasets = Datasets::parse("datasets.toml", NESTED).unwrap();
+        let mut faults = Vec::new();
+        let datasets = Datasets::parse("datasets.toml", NESTED, &mut faults);
+        assert_eq!(faults, []);
         let find = |bucket: &str, key: Option<&str>| {
             let index = datasets.find(bucket, key)?;
             Some(datasets.get(index)?.name.clone())
@@ -205,6 +265,26 @@ mod tests {
         ] {
             assert_eq!(find(bucket, key).as_deref(), name, "{bucket} {key:?}");
         }
+    }
+
+    #[test]
+    fn a_location_in_that_of_another_dataset_is_told() {
+        let datasets = Datasets::parse("datasets.toml", NESTED, &mut Vec::new());
+        let nested = datasets.nested().map(|(location, inner, outer)| {
+            format!("{} {} in {}", location.path, inner.name, outer.name)
+        });
+        assert_eq!(nested.collect::<Vec<_>>(), ["hr/payroll payroll in lake"]);
+    }
+
+    #[test]
+    fn all_faults_are_told() {
+        check(
+            "[[dataset]]\nname = \"\"\nlocations = [\"x\"]\n[[dataset]]\nname = \"a\"\nlocations = [\"y\"]\n",
+            expect![[r"
+                policy file `datasets.toml`, line 2: the dataset has an empty `name`; give it one
+                policy file `datasets.toml`, line 3: `x` is no location; write it like `s3://bucket/prefix/`, without wildcards
+                policy file `datasets.toml`, line 6: `y` is no location; write it like `s3://bucket/prefix/`, without wildcards"]],
+        );
     }
 
     #[test]

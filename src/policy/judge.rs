@@ -3,15 +3,21 @@
 //! INVARIANT (no answer is no allow): Cedar skips a rule that fails to evaluate,
 //! which would turn a broken `forbid` into an allow. Any failure makes the
 //! verdict `undetermined` and is listed like a violation.
+//!
+//! INVARIANT (nobody is judged late): that nobody is found for an access of Databricks
+//! is held against it only once it is settled. Before, only rules count that do not ask
+//! who it was; if none of them forbids it, the verdict is open.
 
+use super::facts::Terms;
+use super::mentions::Mentions;
+use super::reason::DecidingFacts;
 use super::request::{Inputs, Question};
-use super::rules::{DEFAULT_DENY, EVALUATION, RuleInfo};
-use super::vocabulary::Vocabulary;
+use super::rules::{DEFAULT_DENY, EVALUATION, Effect, RuleInfo};
 use crate::model::{Severity, Verdict, Violation};
 use cedar_policy::{
     AuthorizationError, Authorizer, Decision, EntityUid, PolicyId, PolicySet, Request,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The verdict on an access, and why it is not `in_policy`.
@@ -27,8 +33,14 @@ pub(super) struct Judge {
     set: PolicySet,
     authorizer: Authorizer,
     /// What to say when a rule is violated, by its id.
-    violations: HashMap<PolicyId, Violation>,
+    violations: HashMap<PolicyId, (Violation, Mentions)>,
+    /// What permits look at, together.
+    permits: Mentions,
+    /// The groups that rules name.
+    groups: Vec<String>,
     default_deny: Violation,
+    /// What asks who it was: ids of rules, and default deny if a permit does.
+    asking_who: HashSet<Arc<str>>,
 }
 
 /// What the policy says if the access was a certain principal's.
@@ -39,44 +51,58 @@ enum Answer {
 }
 
 impl Judge {
-    pub(super) fn new(set: PolicySet, rules: &[RuleInfo]) -> Judge {
+    pub(super) fn new(set: PolicySet, rules: &[RuleInfo], groups: Vec<String>) -> Judge {
         let violations = rules.iter().map(|rule| {
             let violation = Violation {
                 rule: rule.id.clone(),
                 severity: rule.severity,
                 control: rule.control.clone(),
                 reason: rule.reason.clone(),
+                exception: None,
             };
-            (PolicyId::new(&rule.id), violation)
+            (PolicyId::new(&rule.id), (violation, rule.mentions))
         });
+        let permits = rules.iter().filter(|rule| rule.effect == Effect::Permit);
+        let permits = permits.fold(Mentions::default(), |all, rule| all.and(rule.mentions));
+        let asking = rules.iter().filter(|rule| rule.asks_who);
+        let asking_who = asking.map(|rule| match rule.effect {
+            Effect::Permit => DEFAULT_DENY.into(),
+            Effect::Forbid => rule.id.clone(),
+        });
+        let asking_who = asking_who.collect();
         Judge {
             set,
             authorizer: Authorizer::new(),
             violations: violations.collect(),
+            permits,
+            groups,
             default_deny: Violation {
                 rule: DEFAULT_DENY.into(),
                 // No rule foresaw the access: it may be harmless or anything.
                 severity: Severity::Medium,
                 control: Some("CC6.1, CC6.3".into()),
                 reason: "no `permit` of the policy allows this access".into(),
+                exception: None,
             },
+            asking_who,
         }
     }
 
     /// Judges an access as each of the principals it may be of; `None` for inputs
     /// means that the operation has no action.
-    pub(super) fn judge(&self, inputs: Option<&Inputs<'_>>, vocabulary: &Vocabulary) -> Judgement {
+    pub(super) fn judge(&self, inputs: Option<&Inputs<'_>>, terms: Terms<'_>) -> Judgement {
         let Some(inputs) = inputs else {
             return undetermined(vec![failure("the operation has no action")]);
         };
-        let question = match inputs.question(vocabulary) {
+        let question = match inputs.question(terms) {
             Ok(question) => question,
             Err(fault) => return undetermined(vec![failure(&fault.to_string())]),
         };
         let (mut allowed, mut denied, mut failed) = (false, false, false);
         let mut violations = Vec::new();
-        for principal in inputs.principals(vocabulary) {
-            match self.ask(principal, &question) {
+        let facts = DecidingFacts::of(inputs, &self.groups, terms.mentions);
+        for principal in &question.principals {
+            match self.ask(principal.clone(), &question) {
                 Answer::Allowed => allowed = true,
                 Answer::Denied(reasons) => {
                     denied = true;
@@ -88,15 +114,36 @@ impl Judge {
                 }
             }
         }
+        if inputs.awaits_principal && denied {
+            violations.retain(|violation| !self.asking_who.contains(&violation.rule));
+            denied = !violations.is_empty();
+        }
         let verdict = match (allowed, denied) {
-            _ if failed => Verdict::Undetermined,
+            _ if failed || inputs.has_more_candidates => Verdict::Undetermined,
             (true, false) => Verdict::InPolicy,
             (false, true) => Verdict::OutOfPolicy,
             (true, true) | (false, false) => Verdict::Undetermined,
         };
+        for violation in &mut violations {
+            violation.reason = self.reason(violation, &facts);
+        }
         Judgement {
             verdict,
             violations: ordered(violations),
+        }
+    }
+
+    /// The reason with the facts that decided.
+    fn reason(&self, violation: &Violation, facts: &DecidingFacts<'_>) -> Arc<str> {
+        if *violation.rule == *DEFAULT_DENY {
+            return facts.reason(&violation.reason, self.permits).into();
+        }
+        match self.violations.get(&PolicyId::new(&violation.rule)) {
+            Some((rule, mentions)) if rule.reason == violation.reason => {
+                facts.reason(&violation.reason, *mentions).into()
+            }
+            // A failure tells of itself.
+            _ => violation.reason.clone(),
         }
     }
 
@@ -141,7 +188,7 @@ impl Judge {
     fn violation(&self, id: &PolicyId) -> Violation {
         self.violations
             .get(id)
-            .cloned()
+            .map(|(violation, _)| violation.clone())
             .unwrap_or_else(|| Violation {
                 rule: AsRef::<str>::as_ref(id).into(),
                 ..failure("the rule is not known")
@@ -170,7 +217,8 @@ fn failure(message: &str) -> Violation {
         rule: EVALUATION.into(),
         severity: Severity::High,
         control: None,
-        reason: Arc::from(format!("evaluation failed: {message}")),
+        reason: Arc::from(format!("{}{message}", Violation::FAILED)),
+        exception: None,
     }
 }
 

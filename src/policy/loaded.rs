@@ -1,24 +1,28 @@
 //! The policy as it is loaded: one immutable value that answers for every access.
 
 use super::datasets::Datasets;
-use super::error::PolicyError;
+use super::error::{PolicyError, PolicyErrors};
+use super::examples::{Example, parse_examples};
+use super::exceptions::{Exception, Exceptions, Names};
+use super::facts::{AccessFacts, Facts, Moment, Terms, day_span, hour, hour_span, weekday};
 use super::judge::{Judge, Judgement};
-use super::mentions::Mentions;
+use super::mentions::{Attribute, EntityType, Mentions};
+use super::nearest;
+use super::packs::starter_files;
 use super::reads::Reads;
-use super::request::{Facts, Inputs, write_request};
 use super::rules::{RuleInfo, Rules};
 use super::settings::{PolicySettings, Settings};
 use super::vocabulary::Vocabulary;
-use crate::model::{AccessEvent, Attribution, Credential, Dataset};
+use crate::model::{Dataset, Interest, KnownGroups, TimeSpan, UtcMicros};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// The built-in policy, the one file of [`Policy::starter`].
-pub const STARTER: &str = include_str!("starter.cedar");
-
 const DATASETS_FILE: &str = "datasets.toml";
-/// Example accesses; kept as part of the version, of no influence on verdicts.
+/// Example accesses; part of the version, of no influence on verdicts.
 const TESTS_FILE: &str = "tests.toml";
+const EXCEPTIONS_FILE: &str = "exceptions.toml";
+const FILES: [&str; 3] = [DATASETS_FILE, EXCEPTIONS_FILE, TESTS_FILE];
 
 /// A file of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +40,11 @@ pub struct Policy {
     files: Vec<PolicyFile>,
     rules: Vec<RuleInfo>,
     mentions: Mentions,
+    interest: Interest,
     judge: Judge,
     datasets: Datasets,
+    exceptions: Exceptions,
+    examples: Vec<Example>,
     settings: Settings,
     vocabulary: Vocabulary,
 }
@@ -48,43 +55,155 @@ impl Policy {
     /// # Errors
     ///
     /// When a setting is wrong. The policy itself is proven by tests.
-    pub fn starter(settings: &PolicySettings) -> Result<Policy, PolicyError> {
-        let starter = PolicyFile {
-            name: "starter.cedar".to_owned(),
-            text: STARTER.to_owned(),
-        };
-        Policy::parse(vec![starter], settings)
+    pub fn starter(settings: &PolicySettings) -> Result<Policy, PolicyErrors> {
+        Policy::parse(starter_files(), settings)
     }
 
-    /// Loads a policy from its files: `*.cedar`, `datasets.toml`, `tests.toml`.
+    /// Loads a policy from its files: `*.cedar`, `datasets.toml`, `exceptions.toml`,
+    /// `tests.toml`.
     ///
     /// # Errors
     ///
     /// When a file or a setting is wrong in any way, or a file is none of these:
-    /// a policy is used whole or not at all.
+    /// a policy is used whole or not at all. Every fault is told.
     pub fn parse(
         mut files: Vec<PolicyFile>,
         settings: &PolicySettings,
-    ) -> Result<Policy, PolicyError> {
+    ) -> Result<Policy, PolicyErrors> {
         files.sort_by(|a, b| a.name.cmp(&b.name));
-        check_names(&files)?;
-        let settings = Settings::check(settings)?;
-        let datasets = match files.iter().find(|file| file.name == DATASETS_FILE) {
-            Some(file) => Datasets::parse(&file.name, &file.text)?,
+        let mut faults = Vec::new();
+        check_names(&files, &mut faults);
+        let text_of = |name: &str| {
+            let file = files.iter().find(|file| file.name == name);
+            file.map(|file| file.text.as_str())
+        };
+        let datasets = match text_of(DATASETS_FILE) {
+            Some(text) => Datasets::parse(DATASETS_FILE, text, &mut faults),
             None => Datasets::default(),
         };
         let names: Vec<&str> = datasets.names().collect();
-        let rules = Rules::parse(files.iter().filter(|file| is_cedar(file)), &names)?;
-        Ok(Policy {
+        let cedar = files.iter().filter(|file| is_cedar(file));
+        let rules = Rules::parse(cedar, &names, &mut faults);
+        let ids: Vec<&str> = rules.list.iter().map(|rule| &*rule.id).collect();
+        let exceptions = match text_of(EXCEPTIONS_FILE) {
+            Some(text) => {
+                let mut ids = ids.clone();
+                ids.push(super::rules::DEFAULT_DENY);
+                let names = Names {
+                    rules: &ids,
+                    datasets: &names,
+                };
+                Exceptions::parse(EXCEPTIONS_FILE, text, &names, &mut faults)
+            }
+            None => Exceptions::default(),
+        };
+        let examples = match text_of(TESTS_FILE) {
+            Some(text) => parse_examples(TESTS_FILE, text, &ids, &mut faults),
+            None => Vec::new(),
+        };
+        let settings = Settings::check(settings, &mut faults);
+        let interest = interest(&rules);
+        let policy = Policy {
             version: version(&files, &settings),
-            judge: Judge::new(rules.set, &rules.list),
+            judge: Judge::new(rules.set, &rules.list, interest.groups.clone()),
             rules: rules.list,
             mentions: rules.mentions,
-            vocabulary: Vocabulary::new()?,
+            vocabulary: Vocabulary::new(&interest.groups)?,
+            interest,
             files,
             datasets,
+            exceptions,
+            examples,
             settings,
-        })
+        };
+        PolicyErrors::or_ok(faults, policy)
+    }
+
+    /// Refuses a policy that names groups which SCIM does not show, or whose groups lie
+    /// in themselves: rules on them would silently never match, or match too much.
+    ///
+    /// # Errors
+    /// For every such group, with the rules that name it.
+    pub fn check_groups(&self, known: &KnownGroups) -> Result<(), PolicyErrors> {
+        let names: Vec<&str> = known.names.iter().map(String::as_str).collect();
+        let mut faults = Vec::new();
+        for rule in &self.rules {
+            for group in &rule.groups {
+                if names.binary_search(&group.as_str()).is_ok() {
+                    continue;
+                }
+                let remedy = match names.as_slice() {
+                    [] => "no groups are known at all: read SCIM's into the lake with \
+                           `--databricks DIR`, from `scim/groups.json`"
+                        .to_owned(),
+                    _ => format!("SCIM shows no such group{}", nearest::hint(group, &names)),
+                };
+                faults.push(PolicyError::Group {
+                    file: rule.file.clone(),
+                    line: rule.line,
+                    rule: rule.id.to_string(),
+                    message: format!("group `{group}` is not known; {remedy}"),
+                });
+            }
+        }
+        if !self.interest.groups.is_empty() {
+            faults.extend(known.cycles.iter().map(|cycle| PolicyError::Groups {
+                message: format!(
+                    "scim/groups.json: group `{}` lies in itself: {}; take one out of the other \
+                     in the identity provider, and export again",
+                    cycle.first().map_or("", String::as_str),
+                    cycle.join(" in ")
+                ),
+            }));
+        }
+        PolicyErrors::or_ok(faults, ())
+    }
+
+    /// The organisation's AWS accounts, sorted.
+    pub(super) fn own_account_ids(&self) -> &[String] {
+        &self.settings.own_account_ids
+    }
+
+    /// What the rules ask of the workload behind an access.
+    pub fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    /// The exceptions in the order of their file.
+    pub fn exceptions(&self) -> &[Exception] {
+        self.exceptions.list()
+    }
+
+    /// The example accesses of `tests.toml`.
+    pub fn examples(&self) -> &[Example] {
+        &self.examples
+    }
+
+    pub(super) fn rule_list(&self) -> &[RuleInfo] {
+        &self.rules
+    }
+
+    pub(super) fn datasets(&self) -> &Datasets {
+        &self.datasets
+    }
+
+    /// What of an event's time a judgement depends on, but for the age of its session,
+    /// and the times of which the same is true.
+    pub fn moment(&self, at: UtcMicros) -> (Moment, TimeSpan) {
+        let (exceptions, mut span) = self.exceptions.moment(at);
+        let mut moment = Moment {
+            exceptions,
+            ..Moment::default()
+        };
+        if self.mentions.has(Attribute::Hour) {
+            moment.hour = Some(hour(at));
+            span = span.intersect(hour_span(at));
+        }
+        if self.mentions.has(Attribute::Weekday) {
+            moment.weekday = Some(weekday(at));
+            span = span.intersect(day_span(at));
+        }
+        (moment, span)
     }
 
     /// Returns what tells this policy from every other: `sha256:` and the hash of
@@ -120,27 +239,54 @@ impl Policy {
         self.datasets.get(index)
     }
 
+    /// How many datasets there are.
+    pub fn datasets_count(&self) -> usize {
+        self.datasets.names().count()
+    }
+
+    /// Whether the rules can see an attribute of the schema, by its name there.
+    pub fn asks(&self, attribute: &str) -> bool {
+        let known = Attribute::ALL.iter();
+        let mut named = known.filter(|known| known.as_str() == attribute);
+        named.any(|attribute| self.mentions.has(*attribute))
+    }
+
+    /// Whether the rules can tell entities of a type of the schema apart by name.
+    pub fn tells_apart(&self, entity_type: &str) -> bool {
+        let known = EntityType::ALL.iter();
+        let mut named = known.filter(|known| known.as_str() == entity_type);
+        named.any(|of| self.mentions.names(*of))
+    }
+
+    /// Whether the rules can tell principals apart, if only by type or group.
+    pub fn asks_who(&self) -> bool {
+        self.mentions.principal_types()
+    }
+
     /// Returns which per-event inputs the rules can read.
     pub fn reads(&self) -> Reads {
         Reads::of(self.mentions)
     }
 
-    /// Judges one access; `dataset` is what [`Policy::dataset_of`] found.
+    /// Judges one access.
     ///
     /// INVARIANT (cache key): the judgement follows from `principal` (without the
     /// exact time of the session's issue), `client`, `target`, the attribution,
-    /// the credential, `event_name`, `operation`, `outcome`, `sse`, `kms_key_arn`,
-    /// `presigned`, the dataset, [`session_age_hours`](super::session_age_hours),
+    /// the credential, the workload, `event_name`, `operation`, `outcome`, `sse`,
+    /// `kms_key_arn`, `presigned`, the dataset, whether it is settled,
+    /// [`session_age_hours`](super::session_age_hours), [`Policy::moment`],
     /// and the inputs that [`Policy::reads`] names. Nothing else enters it.
-    pub fn judge(
-        &self,
-        access: &AccessEvent<'_>,
-        attribution: &Attribution,
-        credential: Credential,
-        dataset: Option<u32>,
-    ) -> Judgement {
-        let inputs = self.inputs(access, attribution, credential, dataset, self.mentions);
-        self.judge.judge(inputs.as_ref(), &self.vocabulary)
+    pub fn judge(&self, facts: &AccessFacts<'_>) -> Judgement {
+        self.judge_on(facts, self.mentions)
+    }
+
+    fn judge_on(&self, facts: &AccessFacts<'_>, mentions: Mentions) -> Judgement {
+        let facts = self.facts(facts);
+        let terms = self.terms(mentions);
+        let mut judgement = self.judge.judge(facts.inputs(terms).as_ref(), terms);
+        let covering: Vec<usize> = self.exceptions.covering(&facts).collect();
+        self.exceptions.mark(&mut judgement.violations, &covering);
+        judgement
     }
 
     /// Appends to `out` what the rules can tell of who asked, from where, and for
@@ -149,69 +295,66 @@ impl Policy {
     /// INVARIANT (same bytes, same judgement): accesses that give equal bytes here and
     /// in [`Policy::visible_request`] under one policy get equal judgements from it.
     /// These follow from `principal` (without the time of the session's issue),
-    /// `client`, `target`, `presigned`, the attribution, the credential and the
-    /// dataset; those of the request from the other inputs of [`Policy::judge`].
-    pub fn visible_who(
-        &self,
-        access: &AccessEvent<'_>,
-        attribution: &Attribution,
-        credential: Credential,
-        dataset: Option<u32>,
-        out: &mut Vec<u8>,
-    ) {
-        self.facts(access, attribution, credential, dataset)
-            .write_who(&self.settings, self.mentions, out);
+    /// `client`, `target`, `presigned`, the attribution, the credential, the dataset and
+    /// the workload; those of the request from the other inputs of [`Policy::judge`] as
+    /// well.
+    pub fn visible_who(&self, facts: &AccessFacts<'_>, out: &mut Vec<u8>) {
+        self.facts(facts).write_who(self.terms(self.mentions), out);
     }
 
     /// Appends to `out` what the rules can tell of the request: what was asked for,
-    /// how AWS answered, how old the session was.
-    pub fn visible_request(&self, access: &AccessEvent<'_>, out: &mut Vec<u8>) {
-        write_request(access, &self.vocabulary, &self.settings, self.mentions, out);
-    }
-
-    fn facts<'a>(
-        &'a self,
-        access: &'a AccessEvent<'a>,
-        attribution: &'a Attribution,
-        credential: Credential,
-        dataset: Option<u32>,
-    ) -> Facts<'a> {
-        Facts {
-            access,
-            attribution,
-            credential,
-            dataset: dataset.and_then(|index| self.datasets.get(index)),
+    /// how AWS answered, how old the session was; and which exceptions cover it.
+    pub fn visible_request(&self, facts: &AccessFacts<'_>, out: &mut Vec<u8>) {
+        let facts = self.facts(facts);
+        facts.write_request(self.terms(self.mentions), out);
+        for place in self.exceptions.covering(&facts) {
+            out.extend((place as u64).to_be_bytes());
         }
     }
 
-    fn inputs<'a>(
-        &'a self,
-        access: &'a AccessEvent<'a>,
-        attribution: &'a Attribution,
-        credential: Credential,
-        dataset: Option<u32>,
-        mentions: Mentions,
-    ) -> Option<Inputs<'a>> {
-        self.facts(access, attribution, credential, dataset).inputs(
-            &self.vocabulary,
-            &self.settings,
+    fn facts<'a>(&'a self, facts: &AccessFacts<'a>) -> Facts<'a> {
+        Facts {
+            access: facts.access,
+            attribution: facts.attribution,
+            credential: facts.credential,
+            dataset: facts.dataset.and_then(|index| self.datasets.get(index)),
+            workload: facts.workload,
+            settled: facts.settled,
+        }
+    }
+
+    fn terms(&self, mentions: Mentions) -> Terms<'_> {
+        Terms {
+            vocabulary: &self.vocabulary,
+            settings: &self.settings,
+            datasets: &self.datasets,
             mentions,
-        )
+        }
     }
 }
 
 #[cfg(test)]
 impl Policy {
     /// Judges as if the rules mentioned everything.
-    pub(super) fn judge_on_everything(
-        &self,
-        access: &AccessEvent<'_>,
-        attribution: &Attribution,
-        credential: Credential,
-        dataset: Option<u32>,
-    ) -> Judgement {
-        let inputs = self.inputs(access, attribution, credential, dataset, Mentions::ALL);
-        self.judge.judge(inputs.as_ref(), &self.vocabulary)
+    pub(super) fn judge_on_everything(&self, facts: &AccessFacts<'_>) -> Judgement {
+        self.judge_on(facts, Mentions::ALL)
+    }
+}
+
+/// What has to be looked up of workloads for these rules.
+fn interest(rules: &Rules) -> Interest {
+    let groups = rules
+        .list
+        .iter()
+        .flat_map(|rule| rule.groups.iter().cloned());
+    let groups: BTreeSet<String> = groups.collect();
+    let [job, cluster, workspace] = rules.mentions.of_workload();
+    Interest {
+        groups: groups.into_iter().collect(),
+        active: rules.mentions.has(Attribute::Active),
+        job,
+        cluster,
+        workspace,
     }
 }
 
@@ -220,26 +363,25 @@ fn is_cedar(file: &PolicyFile) -> bool {
 }
 
 /// Refuses files that would go unread: a misspelt name is a rule that is missing.
-fn check_names(files: &[PolicyFile]) -> Result<(), PolicyError> {
+fn check_names(files: &[PolicyFile], faults: &mut Vec<PolicyError>) {
     let mut before: Option<&str> = None;
     for file in files {
         let name = file.name.as_str();
         if before == Some(name) {
-            return Err(PolicyError::Files {
+            faults.push(PolicyError::Files {
                 message: format!("policy file `{name}` was given twice; leave one out"),
             });
         }
-        if !is_cedar(file) && ![DATASETS_FILE, TESTS_FILE].contains(&name) {
-            return Err(PolicyError::Files {
+        if !is_cedar(file) && !FILES.contains(&name) {
+            faults.push(PolicyError::Files {
                 message: format!(
-                    "policy file `{name}` is neither *.cedar, {DATASETS_FILE} nor {TESTS_FILE}; \
-                     rename it, or move it out of the policy"
+                    "policy file `{name}` is neither *.cedar, {DATASETS_FILE}, \
+                     {EXCEPTIONS_FILE} nor {TESTS_FILE}; rename it, or move it out of the policy"
                 ),
             });
         }
         before = Some(name);
     }
-    Ok(())
 }
 
 /// Hashes the files, sorted by name, and the settings; every part comes after

@@ -32,7 +32,7 @@ macro_rules! names {
                 $type::ALL.iter().copied().find(|known| known.as_str() == name)
             }
 
-            const fn bit(self) -> u64 {
+            const fn bit(self) -> u128 {
                 1 << self as u8
             }
         }
@@ -77,6 +77,12 @@ names! {
         VersionId "version_id",
         CopySource "copy_source",
         CopySourceBucket "copy_source_bucket",
+        CopySourceDataset "copy_source_dataset",
+        CopySourceSensitivity "copy_source_sensitivity",
+        CopyDestinationAccountId "copy_destination_account_id",
+        Hour "hour",
+        Weekday "weekday",
+        Settled "settled",
         // Of `context.network`.
         SourceIp "source_ip",
         Kind "kind",
@@ -98,6 +104,14 @@ names! {
         Dataset "dataset",
         Sensitivity "sensitivity",
         Owner "owner",
+        // Of principals.
+        Active "active",
+        // Of job, cluster and workspace.
+        Name "name",
+        RunAs "run_as",
+        Creator "creator",
+        Source "source",
+        Dedicated "dedicated",
     }
 }
 
@@ -112,18 +126,44 @@ names! {
         Bucket "Bucket",
         Object "Object",
         Dataset "Dataset",
+        Workspace "Workspace",
+        Job "Job",
+        Cluster "Cluster",
     }
 }
 
 /// What the loaded rules mention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mentions {
-    attributes: u64,
+    attributes: u128,
     /// The types whose entities are told apart by name.
-    names: u64,
+    names: u128,
     /// Whether principals are told apart by their type.
     principal_types: bool,
+    /// Whether they are told apart by their groups.
+    groups: bool,
+    /// Whether the tags of jobs and clusters are seen.
+    tags: bool,
 }
+
+/// Attributes that follow from who was found, and not from what AWS recorded.
+const FOUND: [Attribute; 15] = [
+    Attribute::WorkspaceId,
+    Attribute::ClusterId,
+    Attribute::JobId,
+    Attribute::JobRunId,
+    Attribute::TaskKey,
+    Attribute::UnattributedReason,
+    Attribute::Workspace,
+    Attribute::Cluster,
+    Attribute::Job,
+    Attribute::Session,
+    Attribute::Task,
+    Attribute::Principal,
+    Attribute::Active,
+    Attribute::RunAs,
+    Attribute::Settled,
+];
 
 const PRINCIPALS: [EntityType; 4] = [
     EntityType::User,
@@ -131,6 +171,8 @@ const PRINCIPALS: [EntityType; 4] = [
     EntityType::AwsIdentity,
     EntityType::Unattributed,
 ];
+
+const WORKLOADS: [EntityType; 3] = [EntityType::Workspace, EntityType::Job, EntityType::Cluster];
 
 /// What an expression is used for by the one around it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -149,10 +191,33 @@ enum Use {
 impl Mentions {
     /// Everything.
     pub(super) const ALL: Mentions = Mentions {
-        attributes: u64::MAX,
-        names: u64::MAX,
+        attributes: u128::MAX,
+        names: u128::MAX,
         principal_types: true,
+        groups: true,
+        tags: true,
     };
+
+    /// All that one or the other mentions.
+    #[must_use]
+    pub(super) fn and(self, other: Mentions) -> Mentions {
+        Mentions {
+            attributes: self.attributes | other.attributes,
+            names: self.names | other.names,
+            principal_types: self.principal_types || other.principal_types,
+            groups: self.groups || other.groups,
+            tags: self.tags || other.tags,
+        }
+    }
+
+    /// What one policy, in Cedar's JSON form, mentions.
+    pub(super) fn of_policy(policy: &Json) -> Mentions {
+        let mut mentions = Mentions::default();
+        match mentions.policy(policy) {
+            Some(()) => mentions,
+            None => Mentions::ALL,
+        }
+    }
 
     /// Whether an attribute is mentioned.
     pub(super) fn has(self, attribute: Attribute) -> bool {
@@ -166,14 +231,41 @@ impl Mentions {
 
     /// Whether principals are told apart by their type, at least.
     pub(super) fn principal_types(self) -> bool {
-        self.principal_types || PRINCIPALS.into_iter().any(|of| self.names(of))
+        self.principal_types
+            || self.groups
+            || self.has(Attribute::Active)
+            || PRINCIPALS.into_iter().any(|of| self.names(of))
     }
 
-    /// Adds what one policy, in Cedar's JSON form, mentions.
-    pub(super) fn add_policy(&mut self, policy: &Json) {
-        if self.policy(policy).is_none() {
-            *self = Mentions::ALL;
-        }
+    /// Whether principals are told apart by their groups.
+    pub(super) fn groups(self) -> bool {
+        self.groups
+    }
+
+    /// Whether the tags of jobs and clusters are seen.
+    pub(super) fn tags(self) -> bool {
+        self.tags
+    }
+
+    /// Whether anything is seen of who or what was found to stand behind an access.
+    pub(super) fn who_was_found(self) -> bool {
+        self.principal_types()
+            || self.tags
+            || WORKLOADS.into_iter().any(|of| self.names(of))
+            || FOUND.into_iter().any(|attribute| self.has(attribute))
+    }
+
+    /// Whether anything is seen of the job, of the cluster, of the workspace beside
+    /// their ids.
+    pub(super) fn of_workload(self) -> [bool; 3] {
+        let of_all = self.tags || self.has(Attribute::Name);
+        let of_job = self.has(Attribute::RunAs) || self.has(Attribute::Creator);
+        let of_cluster = self.has(Attribute::Source) || self.has(Attribute::Dedicated);
+        [
+            self.has(Attribute::Job) && (of_all || of_job),
+            self.has(Attribute::Cluster) && (of_all || of_cluster),
+            self.has(Attribute::Workspace) && self.has(Attribute::Name),
+        ]
     }
 
     /// Reads a policy; `None`, as below, for a form that is not recognised.
@@ -227,6 +319,11 @@ impl Mentions {
                 }
             }
             "==" | "!=" | "in" => self.parts(body, &["left", "right"], Use::Compared),
+            "hasTag" | "getTag" => {
+                self.tags = true;
+                self.expression(body.get("left")?, Use::Left)?;
+                self.expression(body.get("right")?, Use::Whole)
+            }
             "&&" | "||" | "<" | "<=" | ">" | ">=" | "+" | "-" | "*" | "contains"
             | "containsAll" | "containsAny" => self.parts(body, &["left", "right"], Use::Whole),
             "!" | "neg" | "isEmpty" => self.parts(body, &["arg"], Use::Whole),
@@ -252,7 +349,10 @@ impl Mentions {
     fn variable(&mut self, variable: &str, used: Use) -> Option<()> {
         match (variable, used) {
             ("principal", Use::Type) => self.principal_types = true,
-            ("principal", Use::Whole) => PRINCIPALS.into_iter().for_each(|of| self.add_names(of)),
+            ("principal", Use::Whole) => {
+                self.groups = true;
+                PRINCIPALS.into_iter().for_each(|of| self.add_names(of));
+            }
             // The key of an object is seen by a literal only.
             ("resource", Use::Whole) => {
                 let above = [EntityType::Account, EntityType::Bucket, EntityType::Dataset];
@@ -260,6 +360,7 @@ impl Mentions {
             }
             ("context", Use::Type | Use::Compared | Use::Whole) => {
                 self.add_range(Attribute::EventName, Attribute::Principal);
+                WORKLOADS.into_iter().for_each(|of| self.add_names(of));
             }
             // The action is in every request, and with it the resource's type.
             ("principal" | "resource" | "context" | "action", _) => {}
@@ -275,8 +376,12 @@ impl Mentions {
             return;
         };
         self.attributes |= attribute.bit();
+        let is_whole = used == Use::Whole;
         match attribute {
             _ if used == Use::Left => {}
+            Attribute::Workspace if is_whole => self.add_names(EntityType::Workspace),
+            Attribute::Job if is_whole => self.add_names(EntityType::Job),
+            Attribute::Cluster if is_whole => self.add_names(EntityType::Cluster),
             Attribute::Network => {
                 self.add_range(Attribute::SourceIp, Attribute::OutsideKnownNetworks);
             }
@@ -291,7 +396,7 @@ impl Mentions {
             Json::Object(fields) => {
                 match fields.get("type").and_then(Json::as_str) {
                     None | Some("Action") => {}
-                    Some("Group") => PRINCIPALS.into_iter().for_each(|of| self.add_names(of)),
+                    Some("Group") => self.groups = true,
                     Some(name) => self.add_names(EntityType::parse(name)?),
                 }
                 fields.values().try_for_each(|value| self.literals(value))
@@ -317,11 +422,13 @@ impl Mentions {
 #[cfg(test)]
 impl Mentions {
     /// Mentions by their bits, for random ones.
-    pub(super) fn from_bits(attributes: u64, names: u64, principal_types: bool) -> Mentions {
+    pub(super) fn from_bits(attributes: u128, names: u128, principal_types: bool) -> Mentions {
         Mentions {
             attributes,
             names,
             principal_types,
+            groups: false,
+            tags: false,
         }
     }
 }
@@ -339,9 +446,7 @@ mod tests {
             format!("permit (principal, action, resource) when {{ {condition} }};")
         };
         let policy: cedar_policy::Policy = text.parse().unwrap();
-        let mut mentions = Mentions::default();
-        mentions.add_policy(&policy.to_json().unwrap());
-        mentions
+        Mentions::of_policy(&policy.to_json().unwrap())
     }
 
     #[track_caller]
@@ -364,8 +469,14 @@ mod tests {
                 .filter(|it| mentions.names(**it))
                 .map(|it| it.as_str()),
         );
-        if mentions.principal_types() {
-            names.push("principal-types");
+        for (is_seen, name) in [
+            (mentions.principal_types(), "principal-types"),
+            (mentions.groups(), "groups"),
+            (mentions.tags(), "tags"),
+        ] {
+            if is_seen {
+                names.push(name);
+            }
         }
         expect.assert_eq(&names.join(" "));
     }
@@ -383,7 +494,7 @@ mod tests {
             attributes.lines().filter_map(declared).collect();
         let here = Attribute::ALL.iter().map(|it| it.as_str().to_owned());
         assert_eq!(here.collect::<std::collections::BTreeSet<_>>(), schema);
-        assert!(Attribute::ALL.len() <= 64);
+        assert!(Attribute::ALL.len() <= 128);
     }
 
     #[test]
@@ -457,12 +568,46 @@ mod tests {
         );
         check(
             r#"[User::"a"].contains(principal)"#,
-            expect!["User ServicePrincipal AwsIdentity Unattributed principal-types"],
+            expect!["User ServicePrincipal AwsIdentity Unattributed principal-types groups"],
         );
         check(
             r#"permit (principal in Group::"g", action, resource);"#,
-            expect!["User ServicePrincipal AwsIdentity Unattributed principal-types"],
+            expect!["principal-types groups"],
         );
+        check(
+            "principal has active && !principal.active",
+            expect!["active principal-types"],
+        );
+    }
+
+    #[test]
+    fn a_workload_is_seen_by_attribute_tag_or_name() {
+        check(
+            r#"context has job && context.job has run_as && context.job.run_as == "x""#,
+            expect!["job run_as"],
+        );
+        check(
+            r#"context has cluster && context.cluster.hasTag("team") && context.cluster.getTag("team") == "ml""#,
+            expect!["cluster tags"],
+        );
+        check(r#"context.job == Job::"1/77""#, expect!["job Job"]);
+        check(r#"context.job in Workspace::"1""#, expect!["job Workspace"]);
+        check(r#"[context.job].contains(Job::"1/77")"#, expect!["job Job"]);
+    }
+
+    #[test]
+    fn what_was_found_is_told_from_what_was_recorded() {
+        for (condition, is_found) in [
+            ("context.presigned", false),
+            ("resource in Dataset::\"d\"", false),
+            ("context.confidence.principal == \"exact\"", true),
+            ("principal in Group::\"g\"", true),
+            ("principal is User", true),
+            ("context has job_id", true),
+            ("context has cluster && context.cluster.hasTag(\"x\")", true),
+        ] {
+            assert_eq!(of(condition).who_was_found(), is_found, "{condition}");
+        }
     }
 
     #[test]
@@ -486,7 +631,6 @@ mod tests {
 
     #[test]
     fn what_is_not_recognised_mentions_everything() {
-        check(r#"resource.hasTag("x")"#, expect!["everything"]);
         check(r#"resource == Shelf::"x""#, expect!["everything"]);
     }
 }

@@ -2,14 +2,19 @@
 //!
 //! 1. `loaded` takes the files of a policy and makes a [`Policy`] of them, with
 //!    a version that stands in every row it judged.
-//! 2. `datasets` names the dataset of a location, for every event.
+//! 2. `datasets` names the dataset of a location, for every event; `exceptions` marks
+//!    violations that somebody answers for.
 //! 3. `rules` reads Cedar: annotations, and strict validation against
 //!    `schema.cedarschema`; `mentions` tells which inputs they can tell apart,
 //!    `reads` which of those differ from event to event.
-//! 4. `request` puts an access into Cedar's terms, `context` its circumstances, with
+//! 4. `request` puts `facts` of an access into Cedar's terms: whom it is judged as
+//!    (`principals`), for what (`workload`), its circumstances (`context`), with
 //!    `vocabulary` for its names, `settings` for what is known;
 //!    `values` are its attributes before they are Cedar's.
-//! 5. `judge` asks Cedar for every candidate and words the answer.
+//! 5. `judge` asks Cedar for every candidate and words the answer, with the facts that
+//!    decided (`reason`).
+//! 6. `packs` are policies to start from; `examples` are accesses that an author expects verdicts of; `findings` are what
+//!    the author probably did not mean; `suggest` drafts permits from what was seen.
 //!
 //! Policy means "should this workload touch this data". It is not IAM: whether
 //! AWS allowed the request is its outcome, and one of the inputs.
@@ -21,24 +26,39 @@
 mod context;
 mod datasets;
 mod error;
+mod examples;
+mod exceptions;
+mod facts;
+mod findings;
 mod judge;
 mod loaded;
 mod mentions;
+mod nearest;
+mod packs;
+mod principals;
 mod reads;
+mod reason;
 mod request;
 mod rules;
 mod settings;
+mod suggest;
 mod values;
 mod vocabulary;
+mod workload;
 
 #[cfg(test)]
 mod tests;
 
-pub use error::PolicyError;
+pub use error::{PolicyError, PolicyErrors};
+pub use examples::{Example, Tested};
+pub use exceptions::Exception;
+pub use facts::{AccessFacts, Moment, session_age_hours, session_age_span};
+pub use findings::{Finding, FindingKind};
 pub use judge::Judgement;
-pub use loaded::{Policy, PolicyFile, STARTER};
+pub use loaded::{Policy, PolicyFile};
+pub use packs::{PACKS, Pack, STARTER, pack_files};
 pub use reads::Reads;
-pub use request::{session_age_hours, session_age_span};
 pub use rules::{DEFAULT_DENY, Effect, RuleInfo, SCHEMA};
 pub use settings::PolicySettings;
+pub use suggest::{Grantee, Observed, Suggestion, User, suggest};
 pub use vocabulary::known_events;

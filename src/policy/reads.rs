@@ -19,6 +19,15 @@ pub struct Reads {
     pub error_code: bool,
 }
 
+/// What follows from the source of a copy.
+const COPIES: [Attribute; 5] = [
+    Attribute::CopySource,
+    Attribute::CopySourceBucket,
+    Attribute::CopySourceDataset,
+    Attribute::CopySourceSensitivity,
+    Attribute::CopyDestinationAccountId,
+];
+
 impl Reads {
     /// Whether no per-event input is read.
     pub fn is_none(self) -> bool {
@@ -30,8 +39,7 @@ impl Reads {
             object_key: mentions.has(Attribute::Key) || mentions.names(EntityType::Object),
             list_prefix: mentions.has(Attribute::ListPrefix),
             version_id: mentions.has(Attribute::VersionId),
-            copy_source: mentions.has(Attribute::CopySource)
-                || mentions.has(Attribute::CopySourceBucket),
+            copy_source: COPIES.into_iter().any(|attribute| mentions.has(attribute)),
             error_code: mentions.has(Attribute::ErrorCode),
         }
     }
@@ -45,8 +53,7 @@ mod tests {
     #[track_caller]
     fn check(policy: &str, expect: Expect) {
         let policy: cedar_policy::Policy = policy.parse().unwrap();
-        let mut mentions = Mentions::default();
-        mentions.add_policy(&policy.to_json().unwrap());
+        let mentions = Mentions::of_policy(&policy.to_json().unwrap());
         let reads = Reads::of(mentions);
         let mut names = Vec::new();
         for (read, name) in [

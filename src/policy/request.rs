@@ -8,77 +8,29 @@
 //! mention; [`Inputs::question`] makes Cedar's request of them when it is needed.
 //!
 //! INVARIANT (same inputs, same answer): the request is made of [`Inputs`] alone, and
-//! [`Facts::write_who`] and [`write_request`] write all of them.
+//! [`Facts::write_who`] and [`Facts::write_request`] write all of them.
 
-use super::context::request;
+use super::facts::{Facts, Terms};
 use super::mentions::{Attribute, EntityType, Mentions};
-use super::settings::Settings;
-use super::values::{Attributes, END, write_optional, write_text};
+use super::principals::{Named, write_all};
+use super::values::{Attributes, write_optional, write_text};
 use super::vocabulary::{Action, Level, Vocabulary};
-use crate::model::{
-    AccessEvent, Attribution, Credential, Dataset, PrincipalKind, TimeSpan, UtcMicros,
-};
-use cedar_policy::{Context, Entities, Entity, EntityUid};
-use std::collections::HashSet;
-
-/// An hour, in microseconds.
-const HOUR_MICROS: i64 = 3_600_000_000;
-
-/// Returns the whole hours between the session's issue and the event, the only
-/// form in which policies see the age of a session.
-///
-/// `None` when the record tells no issue. A clock that ran behind gives 0.
-pub fn session_age_hours(access: &AccessEvent<'_>) -> Option<u32> {
-    let issued_at = access.principal.session_issued_at?;
-    let age = access.event_time.0.saturating_sub(issued_at.0).max(0);
-    Some(u32::try_from(age / HOUR_MICROS).unwrap_or(u32::MAX))
-}
-
-/// Returns the times at which [`session_age_hours`] gives the same for the same
-/// principal.
-pub fn session_age_span(access: &AccessEvent<'_>) -> TimeSpan {
-    let (Some(issued_at), Some(hours)) = (
-        access.principal.session_issued_at,
-        session_age_hours(access),
-    ) else {
-        return TimeSpan::ALWAYS;
-    };
-    let after = |hours: i64| {
-        let age = hours.checked_mul(HOUR_MICROS)?;
-        issued_at.0.checked_add(age)
-    };
-    let hours = i64::from(hours);
-    TimeSpan {
-        from: after(hours)
-            .filter(|_| hours > 0)
-            .map_or(UtcMicros::MIN, UtcMicros),
-        until: after(hours + 1).map_or(UtcMicros::MAX, |end| UtcMicros(end.saturating_sub(1))),
-    }
-}
-
-/// All that a judgement rests on.
-#[derive(Clone, Copy)]
-pub(super) struct Facts<'a> {
-    pub access: &'a AccessEvent<'a>,
-    pub attribution: &'a Attribution,
-    pub credential: Credential,
-    pub dataset: Option<&'a Dataset>,
-}
+use super::workload::Workloads;
+use cedar_policy::{Context, Entities, Entity, EntityUid, RestrictedExpression};
+use std::collections::{HashMap, HashSet};
 
 /// What a request is made of: the facts that the rules can tell apart.
 pub(super) struct Inputs<'a> {
     principals: Vec<Named<'a>>,
+    /// There are candidates beside those principals.
+    pub has_more_candidates: bool,
+    /// Nobody was found so far, and somebody may be.
+    pub awaits_principal: bool,
+    workloads: Workloads<'a>,
     action: &'a Action,
     level: Level,
     resource: Resource<'a>,
     context: Attributes<'a>,
-}
-
-/// A principal: its type and its name, "" where no rule tells the names apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Named<'a> {
-    of: EntityType,
-    name: &'a str,
 }
 
 /// The resource and what it lies in: "" and `None` where no rule tells them apart.
@@ -91,8 +43,9 @@ struct Resource<'a> {
     attributes: Attributes<'a>,
 }
 
-/// A request to Cedar, but for its principal.
+/// A request to Cedar, for each of its principals.
 pub(super) struct Question {
+    pub principals: Vec<EntityUid>,
     pub action: EntityUid,
     pub resource: EntityUid,
     pub context: Context,
@@ -105,91 +58,29 @@ pub(super) type Fault = Box<dyn std::error::Error>;
 impl<'a> Facts<'a> {
     /// Collects what the rules can tell apart; `None` if the operation has no
     /// action.
-    pub(super) fn inputs(
-        &self,
-        vocabulary: &'a Vocabulary,
-        settings: &'a Settings,
-        mentions: Mentions,
-    ) -> Option<Inputs<'a>> {
+    pub(super) fn inputs(&self, terms: Terms<'a>) -> Option<Inputs<'a>> {
+        let Terms {
+            vocabulary,
+            mentions,
+            ..
+        } = terms;
         let (action, level) = vocabulary.action(self.access.event_name, self.access.operation)?;
         Some(Inputs {
             principals: self.principals(mentions),
+            has_more_candidates: self.has_more_candidates(mentions),
+            awaits_principal: self.awaits_principal(),
+            workloads: self.workloads(mentions),
             action,
             level,
             resource: self.resource(level, mentions),
-            context: self
-                .who(settings, mentions)
-                .and(request(self.access, settings, mentions)),
+            context: self.who(terms).and(self.request(terms)),
         })
-    }
-
-    /// Returns whom the access is judged as: the attributed principal, every
-    /// candidate if there are several, else whom AWS names.
-    fn principals(&self, mentions: Mentions) -> Vec<Named<'a>> {
-        let told = |principal: Named<'a>| {
-            if mentions.names(principal.of) {
-                principal
-            } else {
-                Named {
-                    name: "",
-                    ..principal
-                }
-            }
-        };
-        let attribution = self.attribution;
-        if !mentions.principal_types() {
-            return vec![Named {
-                of: EntityType::Unattributed,
-                name: "",
-            }];
-        }
-        if let Some(name) = attribution.principal.as_deref() {
-            return vec![told(match attribution.principal_kind {
-                Some(PrincipalKind::User) => Named {
-                    of: EntityType::User,
-                    name,
-                },
-                Some(PrincipalKind::ServicePrincipal) => Named {
-                    of: EntityType::ServicePrincipal,
-                    name,
-                },
-                None => by_shape(name),
-            })];
-        }
-        if !attribution.principal_candidates.is_empty() {
-            let candidates = attribution.principal_candidates.iter();
-            let mut principals: Vec<Named<'a>> =
-                candidates.map(|name| told(by_shape(name))).collect();
-            principals.dedup();
-            return principals;
-        }
-        let principal = self.access.principal;
-        let name = [
-            &principal.arn,
-            &principal.account_id,
-            &principal.invoked_by,
-            &principal.user_name,
-            &principal.principal_id,
-        ]
-        .into_iter()
-        .flatten()
-        .find(|name| !is_anonymous(name));
-        vec![told(match name {
-            Some(name) => Named {
-                of: EntityType::AwsIdentity,
-                name,
-            },
-            None => Named {
-                of: EntityType::Unattributed,
-                name: "unknown",
-            },
-        })]
     }
 
     /// Collects the resource and what it lies in.
     fn resource(&self, level: Level, mentions: Mentions) -> Resource<'a> {
         let mut resource = self.place(level, mentions);
-        resource.object_key = named_key(self.access, mentions);
+        resource.object_key = self.named_key(mentions);
         if level == Level::Object {
             resource
                 .attributes
@@ -225,17 +116,44 @@ impl<'a> Facts<'a> {
 
     /// Writes what the rules can tell of who asked, from where, for which place: of
     /// everything but the request itself.
-    pub(super) fn write_who(&self, settings: &Settings, mentions: Mentions, out: &mut Vec<u8>) {
-        for principal in self.principals(mentions) {
-            out.push(principal.of as u8);
-            write_text(principal.name, out);
-        }
-        out.push(END);
+    pub(super) fn write_who(&self, terms: Terms<'a>, out: &mut Vec<u8>) {
+        let mentions = terms.mentions;
+        write_all(&self.principals(mentions), out);
+        out.push(u8::from(self.has_more_candidates(mentions)));
+        self.workloads(mentions).write(out);
         // Whatever the request's level will be; an object's place is its bucket's.
         for level in [Level::Account, Level::Bucket] {
             self.place(level, mentions).write(out);
         }
-        self.who(settings, mentions).write(out);
+        self.who(terms).write(out);
+    }
+
+    /// Writes what the rules can tell of the request: what was asked for, how AWS
+    /// answered, when, and how old the session was then; and whether somebody may
+    /// still be found. Nothing of it, if the operation has no action.
+    pub(super) fn write_request(&self, terms: Terms<'a>, out: &mut Vec<u8>) {
+        let Some((action, level)) = terms
+            .vocabulary
+            .action(self.access.event_name, self.access.operation)
+        else {
+            return;
+        };
+        out.push(level as u8);
+        out.push(u8::from(self.awaits_principal()));
+        write_text(action.name(), out);
+        write_text(self.named_key(terms.mentions), out);
+        let mut request = self.request(terms);
+        if level == Level::Object {
+            request.text(Attribute::Key, self.access.object_key);
+        }
+        request.write(out);
+    }
+
+    /// The object key, if rules name objects.
+    fn named_key(&self, mentions: Mentions) -> &'a str {
+        let key = self.access.object_key;
+        key.filter(|_| mentions.names(EntityType::Object))
+            .unwrap_or("")
     }
 
     fn add_place(&self, attributes: &mut Attributes<'a>) {
@@ -249,36 +167,6 @@ impl<'a> Facts<'a> {
             attributes.text(Attribute::Owner, dataset.owner.as_deref());
         }
     }
-}
-
-/// The object key, if rules name objects.
-fn named_key<'a>(access: &AccessEvent<'a>, mentions: Mentions) -> &'a str {
-    let key = access.object_key;
-    key.filter(|_| mentions.names(EntityType::Object))
-        .unwrap_or("")
-}
-
-/// Writes what the rules can tell of the request: what was asked for, how AWS
-/// answered, and how old the session was then. Nothing, if the operation has no
-/// action.
-pub(super) fn write_request(
-    access: &AccessEvent<'_>,
-    vocabulary: &Vocabulary,
-    settings: &Settings,
-    mentions: Mentions,
-    out: &mut Vec<u8>,
-) {
-    let Some((action, level)) = vocabulary.action(access.event_name, access.operation) else {
-        return;
-    };
-    out.push(level as u8);
-    write_text(action.name(), out);
-    write_text(named_key(access, mentions), out);
-    let mut request = request(access, settings, mentions);
-    if level == Level::Object {
-        request.text(Attribute::Key, access.object_key);
-    }
-    request.write(out);
 }
 
 impl Resource<'_> {
@@ -301,22 +189,49 @@ impl Resource<'_> {
 }
 
 impl Inputs<'_> {
-    /// Returns whom the access is judged as.
-    pub(super) fn principals(&self, vocabulary: &Vocabulary) -> Vec<EntityUid> {
-        self.principals
-            .iter()
-            .map(|principal| vocabulary.entity(principal.of, principal.name))
-            .collect()
+    /// The attributes of context and resource.
+    pub(super) fn attributes(&self) -> [&Attributes<'_>; 2] {
+        [&self.context, &self.resource.attributes]
+    }
+
+    /// Those of job, cluster and workspace, each with the attribute that names it.
+    pub(super) fn workload_attributes(&self) -> impl Iterator<Item = (Attribute, &Attributes<'_>)> {
+        self.workloads.attributes()
+    }
+
+    /// Type and groups that all the principals have in common.
+    pub(super) fn shared_principal(&self) -> (Option<EntityType>, Option<&[u32]>) {
+        let Some(first) = self.principals.first() else {
+            return (None, None);
+        };
+        let all = |alike: fn(&Named<'_>, &Named<'_>) -> bool| {
+            self.principals.iter().all(|other| alike(first, other))
+        };
+        (
+            all(|a, b| a.of == b.of).then_some(first.of),
+            all(|a, b| a.groups == b.groups).then_some(first.groups),
+        )
     }
 
     /// Puts the inputs into Cedar's terms.
-    pub(super) fn question(&self, vocabulary: &Vocabulary) -> Result<Question, Fault> {
+    pub(super) fn question(&self, terms: Terms<'_>) -> Result<Question, Fault> {
+        let vocabulary = terms.vocabulary;
         let (resource, mut entities) = self.entities(vocabulary)?;
         entities.push(self.action.entity.clone());
+        let mut principals = Vec::with_capacity(self.principals.len());
+        for (place, principal) in self.principals.iter().enumerate() {
+            let entity = principal_entity(*principal, place, vocabulary)?;
+            principals.push(entity.uid());
+            entities.push(entity);
+        }
+        let mut context = self.context.expressions()?;
+        self.workloads
+            .put(vocabulary, &mut context, &mut entities)?;
         Ok(Question {
+            principals,
             action: self.action.uid.clone(),
             resource,
-            context: Context::from_pairs(self.context.expressions()?)?,
+            context: Context::from_pairs(context)?,
             entities: Entities::from_entities(entities, None)?,
         })
     }
@@ -358,17 +273,26 @@ impl Inputs<'_> {
     }
 }
 
-/// A principal of Databricks whose kind is not recorded: people have e-mail
-/// addresses, service principals application ids.
-fn by_shape(name: &str) -> Named<'_> {
-    let of = if name.contains('@') {
-        EntityType::User
-    } else {
-        EntityType::ServicePrincipal
+/// A principal in its groups. What no rule tells apart by name is told apart by its
+/// place among the principals, for each is in groups of its own.
+fn principal_entity(
+    principal: Named<'_>,
+    place: usize,
+    vocabulary: &Vocabulary,
+) -> Result<Entity, Fault> {
+    let number = place.to_string();
+    let name = match (principal.name, place) {
+        ("", 1..) => number.as_str(),
+        (name, _) => name,
     };
-    Named { of, name }
-}
-
-fn is_anonymous(name: &str) -> bool {
-    name.is_empty() || name == "anonymous" || name == "ANONYMOUS_PRINCIPAL"
+    let groups = principal.groups.iter();
+    let parents = groups.filter_map(|place| vocabulary.group(*place));
+    let active = principal
+        .active
+        .map(|active| ("active".to_owned(), RestrictedExpression::new_bool(active)));
+    Ok(Entity::new(
+        vocabulary.entity(principal.of, name),
+        active.into_iter().collect::<HashMap<_, _>>(),
+        parents.cloned().collect(),
+    )?)
 }

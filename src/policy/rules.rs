@@ -7,10 +7,12 @@
 use super::error::{PolicyError, line_of};
 use super::loaded::PolicyFile;
 use super::mentions::Mentions;
+use super::nearest;
 use crate::model::Severity;
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
-use std::collections::BTreeMap;
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// bricktrail's own Cedar schema; every policy is validated against it.
@@ -41,10 +43,20 @@ pub struct RuleInfo {
     /// The `@reason`; the id where there is none.
     pub reason: Arc<str>,
     pub effect: Effect,
+    /// Whether it asks who stood behind an access: its answer may be another once
+    /// somebody is found.
+    pub asks_who: bool,
+    /// The groups that it names.
+    pub groups: Vec<String>,
+    /// The datasets that it names.
+    pub datasets: Vec<String>,
     /// The name of the file that holds it.
     pub file: String,
     /// The line in that file where it begins.
     pub line: usize,
+    /// Cedar's JSON form of it.
+    pub(super) json: Arc<Json>,
+    pub(super) mentions: Mentions,
 }
 
 /// All rules, and Cedar's form of them.
@@ -56,11 +68,12 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Reads and checks the Cedar files.
+    /// Reads and checks the Cedar files; every fault in them is told.
     pub(super) fn parse<'a>(
         files: impl Iterator<Item = &'a PolicyFile>,
         datasets: &[&str],
-    ) -> Result<Rules, PolicyError> {
+        faults: &mut Vec<PolicyError>,
+    ) -> Rules {
         let mut rules = Rules {
             set: PolicySet::new(),
             list: Vec::new(),
@@ -68,25 +81,28 @@ impl Rules {
         };
         let mut texts = BTreeMap::new();
         for file in files {
-            rules.add_file(file, datasets)?;
+            rules.add_file(file, datasets, faults);
             texts.insert(file.name.as_str(), file.text.as_str());
         }
-        if rules.list.is_empty() {
+        if rules.list.is_empty() && faults.is_empty() {
             let message = "no rule in any *.cedar file, so that every access would be out of \
                            policy; add one, or leave out the policy to use the built-in one";
-            return Err(PolicyError::Files {
+            faults.push(PolicyError::Files {
                 message: message.to_owned(),
             });
         }
-        rules.validate(&texts)?;
-        Ok(rules)
+        rules.validate(&texts, faults);
+        rules
     }
 
-    fn add_file(&mut self, file: &PolicyFile, datasets: &[&str]) -> Result<(), PolicyError> {
-        let set: PolicySet = file.text.parse().map_err(|errors| syntax(file, &errors))?;
+    fn add_file(&mut self, file: &PolicyFile, datasets: &[&str], faults: &mut Vec<PolicyError>) {
+        let set: PolicySet = match file.text.parse() {
+            Ok(set) => set,
+            Err(errors) => return faults.extend(syntax(file, &errors)),
+        };
         let starts = statement_starts(&file.text);
-        if let Some(template) = set.templates().next() {
-            return Err(PolicyError::Syntax {
+        for template in set.templates() {
+            faults.push(PolicyError::Syntax {
                 file: file.name.clone(),
                 line: line_of_statement(template.id(), &starts, &file.text),
                 message: "templates (`?principal`, `?resource`) are not supported; name the \
@@ -100,26 +116,46 @@ impl Rules {
             .collect();
         policies.sort_by_key(|(line, policy)| (*line, statement_index(policy.id())));
         for (line, policy) in policies {
-            let fault = |message: String| PolicyError::Annotation {
-                file: file.name.clone(),
-                line,
-                message,
-            };
-            let rule = self.describe(policy, &file.name, line).map_err(fault)?;
-            let policy = policy.new_id(PolicyId::new(&rule.id));
-            check_datasets(&policy, datasets).map_err(|message| PolicyError::Schema {
-                file: file.name.clone(),
+            let added = self.add_rule(policy, (&file.name, line), datasets, faults);
+            if let Err(message) = added {
+                faults.push(PolicyError::Annotation {
+                    file: file.name.clone(),
+                    line,
+                    message,
+                });
+            }
+        }
+    }
+
+    fn add_rule(
+        &mut self,
+        policy: &cedar_policy::Policy,
+        (file, line): (&str, usize),
+        datasets: &[&str],
+        faults: &mut Vec<PolicyError>,
+    ) -> Result<(), String> {
+        let mut rule = self.describe(policy, file, line)?;
+        let policy = policy.new_id(PolicyId::new(&rule.id));
+        for name in rule
+            .datasets
+            .iter()
+            .filter(|name| !datasets.contains(&name.as_str()))
+        {
+            faults.push(PolicyError::Schema {
+                file: file.to_owned(),
                 line,
                 rule: rule.id.to_string(),
-                message,
-            })?;
-            let json = policy.to_json().map_err(|error| fault(error.to_string()))?;
-            self.mentions.add_policy(&json);
-            self.set
-                .add(policy)
-                .map_err(|error| fault(error.to_string()))?;
-            self.list.push(rule);
+                message: unknown_dataset(name, datasets),
+            });
         }
+        let json = policy.to_json().map_err(|error| error.to_string())?;
+        let mentions = Mentions::of_policy(&json);
+        rule.asks_who = mentions.who_was_found();
+        rule.json = Arc::new(json);
+        rule.mentions = mentions;
+        self.mentions = self.mentions.and(mentions);
+        self.set.add(policy).map_err(|error| error.to_string())?;
+        self.list.push(rule);
         Ok(())
     }
 
@@ -160,13 +196,24 @@ impl Rules {
                 cedar_policy::Effect::Permit => Effect::Permit,
                 cedar_policy::Effect::Forbid => Effect::Forbid,
             },
+            asks_who: false,
+            groups: named(policy, "Group"),
+            datasets: named(policy, "Dataset"),
             file: file.to_owned(),
             line,
+            json: Arc::default(),
+            mentions: Mentions::default(),
         })
     }
 
-    fn validate(&self, texts: &BTreeMap<&str, &str>) -> Result<(), PolicyError> {
-        let result = Validator::new(schema()?).validate(&self.set, ValidationMode::Strict);
+    /// Validates strictly against the schema. Of each rule one fault is told: an
+    /// unknown action also makes it impossible.
+    fn validate(&self, texts: &BTreeMap<&str, &str>, faults: &mut Vec<PolicyError>) {
+        let schema = match schema() {
+            Ok(schema) => schema,
+            Err(error) => return faults.push(error),
+        };
+        let result = Validator::new(schema).validate(&self.set, ValidationMode::Strict);
         let errors = result
             .validation_errors()
             .map(|error| self.place_fault(error.policy_id(), &DetailedError::from(error), texts));
@@ -176,17 +223,21 @@ impl Rules {
             .map(|warning| {
                 self.place_fault(warning.policy_id(), &DetailedError::from(warning), texts)
             });
-        // Found in no order; the first in the files is told, the same each time.
-        // An error before a warning: an unknown action also makes a rule impossible.
-        let first = errors.min().or_else(|| warnings.min());
-        match first {
-            None => Ok(()),
-            Some((file, line, message, rule)) => Err(PolicyError::Schema {
-                file,
-                line,
-                rule,
-                message,
-            }),
+        // Found in no order; an action in a group is told of for each action of it.
+        let mut errors: Vec<_> = errors.collect();
+        errors.sort();
+        let mut warnings: Vec<_> = warnings.collect();
+        warnings.sort();
+        let mut told: HashSet<String> = HashSet::new();
+        for (file, line, message, rule) in errors.into_iter().chain(warnings) {
+            if told.insert(rule.clone()) {
+                faults.push(PolicyError::Schema {
+                    file,
+                    line,
+                    rule,
+                    message,
+                });
+            }
         }
     }
 
@@ -242,29 +293,44 @@ pub(super) fn schema() -> Result<Schema, PolicyError> {
 
 /// A dataset that a rule names but `datasets.toml` does not is a rule that
 /// silently never matches.
-fn check_datasets(policy: &cedar_policy::Policy, datasets: &[&str]) -> Result<(), String> {
-    for entity in policy.entity_literals() {
-        let name: &str = entity.id().unescaped();
-        if entity.type_name().to_string() == "Dataset" && !datasets.contains(&name) {
-            return Err(format!(
-                "dataset `{name}` is not in datasets.toml; add it there or correct the name"
-            ));
-        }
+fn unknown_dataset(name: &str, datasets: &[&str]) -> String {
+    match datasets {
+        [] => format!(
+            "dataset `{name}` is not known, for the policy has no datasets.toml, or an empty \
+             one; define it there"
+        ),
+        _ => format!(
+            "dataset `{name}` is not in datasets.toml{}; add it there or correct the name",
+            nearest::hint(name, datasets)
+        ),
     }
-    Ok(())
 }
 
-fn syntax(file: &PolicyFile, errors: &cedar_policy::ParseErrors) -> PolicyError {
-    let error = DetailedError::from(errors);
-    let offset = error
-        .source_locations
-        .first()
-        .map_or(0, |label| label.loc.start);
-    PolicyError::Syntax {
-        file: file.name.clone(),
-        line: line_of(&file.text, offset),
-        message: message(&error),
-    }
+/// The entities of a type that a rule names, sorted, each once.
+fn named(policy: &cedar_policy::Policy, of: &str) -> Vec<String> {
+    let entities = policy.entity_literals().into_iter();
+    let names: BTreeSet<String> = entities
+        .filter(|entity| entity.type_name().to_string() == of)
+        .map(|entity| entity.id().unescaped().to_owned())
+        .collect();
+    names.into_iter().collect()
+}
+
+/// Every error of the parser.
+fn syntax(file: &PolicyFile, errors: &cedar_policy::ParseErrors) -> Vec<PolicyError> {
+    let errors = errors.iter().map(|error| {
+        let error = DetailedError::from(error);
+        let offset = error
+            .source_locations
+            .first()
+            .map_or(0, |label| label.loc.start);
+        PolicyError::Syntax {
+            file: file.name.clone(),
+            line: line_of(&file.text, offset),
+            message: message(&error),
+        }
+    });
+    errors.collect()
 }
 
 /// Cedar's message with its advice, on one line.

@@ -37,41 +37,52 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn check(settings: &PolicySettings) -> Result<Settings, PolicyError> {
+    /// Checks the settings; what is wrong is told, and left out.
+    pub(super) fn check(settings: &PolicySettings, faults: &mut Vec<PolicyError>) -> Settings {
+        let mut wrong = |setting, value: &str, message| {
+            faults.push(PolicyError::Setting {
+                setting,
+                value: value.to_owned(),
+                message,
+            });
+        };
         let mut networks = Vec::new();
         for text in &settings.known_networks {
-            networks.push(Cidr::parse(text).ok_or_else(|| PolicyError::Setting {
-                setting: "known_networks",
-                value: text.clone(),
-                message: "is no address range; write it like `10.0.0.0/8`",
-            })?);
+            match Cidr::parse(text) {
+                Some(network) => networks.push(network),
+                None => wrong(
+                    "known_networks",
+                    text,
+                    "is no address range; write it like `10.0.0.0/8`",
+                ),
+            }
         }
         for id in &settings.known_vpc_endpoints {
             if !id.starts_with("vpce-") {
-                return Err(PolicyError::Setting {
-                    setting: "known_vpc_endpoints",
-                    value: id.clone(),
-                    message: "is no VPC endpoint id; write it like `vpce-0123456789abcdef0`",
-                });
+                wrong(
+                    "known_vpc_endpoints",
+                    id,
+                    "is no VPC endpoint id; write it like `vpce-0123456789abcdef0`",
+                );
             }
         }
         for id in &settings.own_account_ids {
             if !is_account_id(id) {
-                return Err(PolicyError::Setting {
-                    setting: "own_account_ids",
-                    value: id.clone(),
-                    message: "is no AWS account; write its 12 digits as text",
-                });
+                wrong(
+                    "own_account_ids",
+                    id,
+                    "is no AWS account; write its 12 digits as text",
+                );
             }
         }
-        Ok(Settings {
+        Settings {
             session_age_max_hours: settings.session_age_max_hours,
             networks: KnownNetworks {
                 networks: sorted(networks),
                 vpc_endpoints: sorted(settings.known_vpc_endpoints.clone()),
             },
             own_account_ids: sorted(settings.own_account_ids.clone()),
-        })
+        }
     }
 
     /// The settings as text, for the version of a policy.
@@ -112,13 +123,12 @@ mod tests {
     #[test]
     fn the_order_of_settings_does_not_matter() {
         let of = |networks: [&str; 2], accounts: [&str; 2]| {
-            Settings::check(&PolicySettings {
+            let settings = PolicySettings {
                 known_networks: networks.map(str::to_owned).to_vec(),
                 own_account_ids: accounts.map(str::to_owned).to_vec(),
                 ..PolicySettings::default()
-            })
-            .unwrap()
-            .canonical()
+            };
+            Settings::check(&settings, &mut Vec::new()).canonical()
         };
         assert_eq!(
             of(
@@ -134,7 +144,12 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_named_with_its_value_and_its_form() {
-        let error = |settings: PolicySettings| Settings::check(&settings).unwrap_err().to_string();
+        let error = |settings: PolicySettings| {
+            let mut faults = Vec::new();
+            Settings::check(&settings, &mut faults);
+            assert_eq!(faults.len(), 1);
+            faults[0].to_string()
+        };
         expect!["setting `known_networks`: `10.0.0.0/40` is no address range; write it like `10.0.0.0/8`"]
             .assert_eq(&error(PolicySettings {
                 known_networks: vec!["10.0.0.0/40".to_owned()],

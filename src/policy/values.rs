@@ -19,6 +19,9 @@ pub(super) enum Value<'a> {
     Record(Attributes<'a>),
 }
 
+/// Attributes as Cedar takes them.
+pub(super) type Expressions = HashMap<String, RestrictedExpression>;
+
 /// The attributes that rules mention; an unknown one is absent.
 #[derive(Debug)]
 pub(super) struct Attributes<'a> {
@@ -45,6 +48,10 @@ impl<'a> Attributes<'a> {
         {
             self.values.push((attribute, value));
         }
+    }
+
+    pub(super) fn values(&self) -> &[(Attribute, Value<'a>)] {
+        &self.values
     }
 
     pub(super) fn text(&mut self, attribute: Attribute, value: Option<&'a str>) {
@@ -96,7 +103,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// Returns the attributes as Cedar takes them.
-    pub(super) fn expressions(&self) -> Result<HashMap<String, RestrictedExpression>, Fault> {
+    pub(super) fn expressions(&self) -> Result<Expressions, Fault> {
         let pairs = self.values.iter().map(|(attribute, value)| {
             let expression = match value {
                 Value::Text(text) => RestrictedExpression::new_string((*text).to_owned()),

@@ -71,13 +71,19 @@ pub(super) struct Vocabulary {
     bucket: EntityTypeName,
     object: EntityTypeName,
     dataset: EntityTypeName,
+    workspace: EntityTypeName,
+    job: EntityTypeName,
+    cluster: EntityTypeName,
+    /// The groups that the rules name, in the order of the policy's interest.
+    member_of: Vec<EntityUid>,
     actions: HashMap<&'static str, Action>,
     /// The groups, for events that have no action of their own.
     groups: HashMap<&'static str, Action>,
 }
 
 impl Vocabulary {
-    pub(super) fn new() -> Result<Vocabulary, PolicyError> {
+    pub(super) fn new(groups: &[String]) -> Result<Vocabulary, PolicyError> {
+        let group_type = type_name("Group")?;
         let action_type = type_name("Action")?;
         let action_uid = |name: &str| uid(&action_type, name);
         let mut actions = HashMap::new();
@@ -90,6 +96,7 @@ impl Vocabulary {
                 actions.insert(name, Action { level, uid, entity });
             }
         }
+        let member_of = groups.iter();
         let groups = Operation::ALL
             .into_iter()
             .map(|operation| {
@@ -108,6 +115,10 @@ impl Vocabulary {
             bucket: type_name("Bucket")?,
             object: type_name("Object")?,
             dataset: type_name("Dataset")?,
+            workspace: type_name("Workspace")?,
+            job: type_name("Job")?,
+            cluster: type_name("Cluster")?,
+            member_of: member_of.map(|name| uid(&group_type, name)).collect(),
             actions,
             groups,
         })
@@ -138,8 +149,16 @@ impl Vocabulary {
             EntityType::Bucket => &self.bucket,
             EntityType::Object => &self.object,
             EntityType::Dataset => &self.dataset,
+            EntityType::Workspace => &self.workspace,
+            EntityType::Job => &self.job,
+            EntityType::Cluster => &self.cluster,
         };
         uid(type_name, name)
+    }
+
+    /// A group that the rules name, by its place among them.
+    pub(super) fn group(&self, place: u32) -> Option<&EntityUid> {
+        self.member_of.get(usize::try_from(place).ok()?)
     }
 
     /// An object by bucket and key; with "" for what no rule tells apart.
@@ -185,7 +204,7 @@ mod tests {
             .iter()
             .map(|action| action.uid().to_string())
             .collect();
-        let vocabulary = Vocabulary::new().unwrap();
+        let vocabulary = Vocabulary::new(&[]).unwrap();
         let in_table: BTreeSet<String> = vocabulary
             .actions
             .values()
@@ -210,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_unknown_event_is_its_groups_action() {
-        let vocabulary = Vocabulary::new().unwrap();
+        let vocabulary = Vocabulary::new(&[]).unwrap();
         let (action, level) = vocabulary.action("RenameObject", Operation::Write).unwrap();
         assert_eq!(action.uid.to_string(), r#"Action::"write""#);
         assert_eq!(level, Level::Object);

@@ -6,9 +6,8 @@ use super::exports::file;
 use super::org::{LAKE_ACCOUNT, TEAM_ACCOUNT};
 use super::text::put;
 use super::write::World;
+use crate::policy::STARTER;
 use std::path::Path;
-
-const STARTER: &str = include_str!("../policy/starter.cedar");
 
 const OWN: &str = r#"// Northwind's own rules, beside bricktrail's starter rules.
 
@@ -70,7 +69,9 @@ pub(super) fn write(world: &World<'_>, out: &Path) -> Result<(), SimulateError> 
     datasets.push_str("]\n");
     let policy = out.join("policy");
     file(&policy.join("datasets.toml"), datasets.as_bytes())?;
-    file(&policy.join("starter.cedar"), STARTER.as_bytes())?;
+    for (name, text) in STARTER {
+        file(&policy.join(name), text.as_bytes())?;
+    }
     file(&policy.join("northwind.cedar"), OWN.as_bytes())?;
     file(
         &out.join("bricktrail.toml"),

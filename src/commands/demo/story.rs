@@ -160,7 +160,7 @@ impl Story {
                 rule,
                 severity: text("severity"),
                 control: text("control"),
-                reason: text("reason"),
+                reason: without_facts(&text("reason")).to_owned(),
                 events: row.count("events"),
             });
         }
@@ -219,4 +219,10 @@ fn aws_name(row: &Cells) -> String {
             .to_owned(),
         None => format!("somebody at {from}"),
     }
+}
+
+/// A reason without the facts of one event, which stand in brackets at its end.
+fn without_facts(reason: &str) -> &str {
+    let facts = reason.ends_with(']').then(|| reason.rfind(" [")).flatten();
+    facts.and_then(|at| reason.get(..at)).unwrap_or(reason)
 }

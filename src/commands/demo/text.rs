@@ -236,6 +236,7 @@ fn next(figures: &Figures, program: &Program, dir: &Path, is_temporary: bool, pa
         "query --name dataset-users",
         "query --name out-of-policy",
         "health",
+        "policy suggest",
     ] {
         page.line(format_args!("  {}", program.runs(what)));
     }

@@ -10,7 +10,7 @@ use crate::lake::columns::batch;
 use crate::lake::s3_access::{DecidedAccess, RowSource, columns, partition_columns};
 use crate::lake::store::s3_access_schema;
 use crate::model::{AccessEvent, UtcMicros};
-use crate::policy::Policy;
+use crate::policy::{AccessFacts, Policy};
 use crate::trail::access_log::Addendum;
 use anyhow::Context as _;
 
@@ -108,7 +108,15 @@ pub fn decide(
     let credential = credential(access.principal);
     let location = access.object_key.or(access.list_prefix);
     let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
-    let judgement = policy.judge(access, &attribution, credential, dataset);
+    let (workload, _) = index.workload(&attribution, access.event_time, policy.interest());
+    let judgement = policy.judge(&AccessFacts {
+        access,
+        attribution: &attribution,
+        credential,
+        dataset,
+        workload: &workload,
+        settled: stored.truth("settled"),
+    });
     let source = RowSource {
         uri: stored.owned("source_uri").unwrap_or_default(),
         etag: stored.owned("source_etag"),

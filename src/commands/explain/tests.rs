@@ -10,9 +10,9 @@ use crate::identity::{IdentityIndex, attribute, credential};
 use crate::lake::s3_access::{DecidedAccess, RowSource};
 use crate::model::{
     AccessEvent, Client, DatabricksFacts, Ec2Instance, Operation, Outcome, Principal, StsSession,
-    Target, Tls, UtcMicros,
+    Target, Tls, UtcMicros, Workload,
 };
-use crate::policy::{Policy, PolicyFile, PolicySettings};
+use crate::policy::{AccessFacts, Policy, PolicyFile, PolicySettings};
 use expect_test::{Expect, expect};
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/etl";
@@ -89,7 +89,14 @@ fn stored(access: &AccessEvent<'_>, facts: Facts) -> Cells {
     let index = IdentityIndex::new(Default::default()).with(facts.sessions, facts.instances);
     let (policy, attribution) = (policy(), attribute(access, &index));
     let credential = credential(access.principal);
-    let judgement = policy.judge(access, &attribution, credential, None);
+    let judgement = policy.judge(&AccessFacts {
+        access,
+        attribution: &attribution,
+        credential,
+        dataset: None,
+        workload: &Workload::default(),
+        settled: false,
+    });
     again::row_of(DecidedAccess {
         access: *access,
         credential,
@@ -263,7 +270,7 @@ fn an_auditor_reads_who_it_was_on_which_evidence_and_what_forbids_it() {
               verdict       out_of_policy
               policy        <version>
               violates      weak-tls  [medium]  CC6.7
-                            sent with a TLS version below 1.2
+                            sent with a TLS version below 1.2 [tls 1.1]
               not violated  anonymous
               permit rules  all
 

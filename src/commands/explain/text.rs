@@ -9,6 +9,7 @@ use super::databricks::Level;
 use super::evidence::Evidence;
 use super::record::Basis;
 use super::{Explanation, words};
+use crate::lake::s3_access::VIOLATION;
 use crate::model::{Ec2Instance, StsSession};
 use crate::policy::Effect;
 use bytesize::ByteSize;
@@ -435,15 +436,17 @@ fn verdict(explanation: &Explanation, page: &mut Page) {
     }
     page.parts("verdict", &[row.owned("verdict")]);
     page.parts("policy", &[row.owned("policy_version")]);
-    for [rule, severity, control, reason] in
-        row.structs("violations", ["rule", "severity", "control", "reason"])
-    {
+    for [rule, severity, control, reason, exception] in row.structs("violations", VIOLATION) {
         let known = |text: Option<String>| text.unwrap_or_default();
         let (severity, rule, control) = (known(severity), known(rule), known(control));
         page.line(format_args!(
             "  violates      {rule}  [{severity}]  {control}"
         ));
         page.say("", &known(reason));
+        if let Some(exception) = exception {
+            let says = format!("covered by exception {exception}: it does not count");
+            page.say("", &says);
+        }
     }
     // The rules at hand are today's; they say nothing of another policy's answer.
     if row.text("policy_version") != Some(explanation.policy_version.as_str()) {

@@ -121,6 +121,7 @@ fn a_job_is_known_by_workspace_and_id() {
         name: some("nightly"),
         run_as: some("502"),
         creator_id: some("501"),
+        tags: Vec::new(),
     };
     assert_eq!(facts.jobs.len(), 2);
     assert_eq!(facts.jobs.first(), Some(&nightly));

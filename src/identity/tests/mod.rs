@@ -6,6 +6,7 @@
 mod classification;
 mod compute;
 mod damaged;
+mod groups;
 mod instances;
 mod lake_facts;
 mod order;

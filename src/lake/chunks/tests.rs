@@ -419,6 +419,7 @@ fn violations(dice: &mut Dice) -> Vec<Violation> {
             severity: *dice.pick(&Severity::ALL).1,
             control: dice.maybe("CC6", 3).map(Arc::from),
             reason: Arc::from(format!("reason-{}", dice.roll(5))),
+            exception: dice.maybe("EX", 3).map(Arc::from),
         })
         .collect()
 }

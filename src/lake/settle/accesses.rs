@@ -262,7 +262,7 @@ fn number(index: usize) -> u32 {
 }
 
 /// A time as two numbers.
-fn halves(at: UtcMicros) -> [i32; 2] {
+pub fn halves(at: UtcMicros) -> [i32; 2] {
     let [a, b, c, d, e, f, g, h] = at.0.to_le_bytes();
     [
         i32::from_le_bytes([a, b, c, d]),
@@ -270,14 +270,14 @@ fn halves(at: UtcMicros) -> [i32; 2] {
     ]
 }
 
-fn path_of(text: Option<&str>) -> AccessPath {
+pub fn path_of(text: Option<&str>) -> AccessPath {
     AccessPath::ALL
         .into_iter()
         .find(|path| text == Some(path.as_str()))
         .unwrap_or(AccessPath::Unknown)
 }
 
-fn confidence_of(text: Option<&str>) -> Confidence {
+pub fn confidence_of(text: Option<&str>) -> Confidence {
     Confidence::ALL
         .into_iter()
         .find(|confidence| text == Some(confidence.as_str()))
@@ -479,14 +479,14 @@ impl<'b> Columns<'b> {
     }
 }
 
-fn operation_of(text: Option<&str>) -> Operation {
+pub fn operation_of(text: Option<&str>) -> Operation {
     Operation::ALL
         .into_iter()
         .find(|operation| text == Some(operation.as_str()))
         .unwrap_or(Operation::Other)
 }
 
-fn outcome_of(text: Option<&str>) -> Outcome {
+pub fn outcome_of(text: Option<&str>) -> Outcome {
     [Outcome::Ok, Outcome::Denied, Outcome::Error]
         .into_iter()
         .find(|outcome| text == Some(outcome.as_str()))

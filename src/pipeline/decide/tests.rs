@@ -4,7 +4,7 @@
 use super::*;
 use crate::identity::{IdentitySettings, attribute};
 use crate::model::{DatabricksFacts, ShareQuery};
-use crate::policy::{PolicyFile, PolicySettings};
+use crate::policy::{AccessFacts, PolicyFile, PolicySettings};
 use crate::trail::log::{Content, ParsedLog};
 use crate::trail::{LogReader, Origin};
 use proptest::prelude::*;
@@ -23,6 +23,29 @@ const KEY_RULE: &str = r#"
 @id("key") forbid (principal, action, resource)
 when { resource has key && resource.key like "raw/b*" };
 "#;
+/// On the time of the event, and on what is settled.
+const TIME_RULES: &str = r#"
+@id("night") forbid (principal, action, resource) when { context.hour >= 15 };
+@id("monday") forbid (principal, action, resource) when { context.weekday == "monday" };
+@id("open") forbid (principal is Unattributed, action, resource) when { context.settled };
+"#;
+const EXCEPTIONS: &str = r#"
+[[exception]]
+id = "EX-1"
+rules = ["data", "old"]
+datasets = ["raw"]
+owner = "hr@example.com"
+reason = "until the move"
+expires = 2026-09-21
+[[exception]]
+id = "EX-2"
+rules = ["signed", "data"]
+buckets = ["lake"]
+owner = "hr@example.com"
+reason = "later"
+approved = 2026-09-22
+expires = 2026-12-31
+"#;
 const DATASETS: &str = r#"
 [[dataset]]
 name = "raw"
@@ -37,7 +60,11 @@ fn policy(rules: &str) -> Arc<Policy> {
         name: name.to_owned(),
         text: text.to_owned(),
     };
-    let files = vec![file("a.cedar", rules), file("datasets.toml", DATASETS)];
+    let files = vec![
+        file("a.cedar", rules),
+        file("datasets.toml", DATASETS),
+        file("exceptions.toml", EXCEPTIONS),
+    ];
     Arc::new(Policy::parse(files, &PolicySettings::default()).unwrap())
 }
 
@@ -123,6 +150,8 @@ fn read(records: &[Value]) -> ParsedLog {
 /// Decides the logs in order, the second as a batch of its own, and each access
 /// anew.
 fn check(policy: Arc<Policy>, sessions: &[Value], logs: [&[Shape]; 2]) {
+    // Some of the accesses are settled.
+    let settled_until = UtcMicros::parse_iso("2026-09-21T14:55:00Z").unwrap();
     let mut decider = Decider::new(policy.clone());
     let mut index = IdentityIndex::new(IdentitySettings::default());
     for shapes in logs {
@@ -134,7 +163,7 @@ fn check(policy: Arc<Policy>, sessions: &[Value], logs: [&[Shape]; 2]) {
         assert_eq!(log.len(), shapes.len());
         let mut decided = Vec::new();
         decider
-            .batch(&index)
+            .batch(&index, settled_until)
             .decide(&log, |place, number| decided.push((place, number)));
         assert_eq!(decided.len(), log.len());
         let mut parts = std::collections::HashMap::new();
@@ -145,7 +174,16 @@ fn check(policy: Arc<Policy>, sessions: &[Value], logs: [&[Shape]; 2]) {
             let credential = credential(access.principal);
             let location = access.object_key.or(access.list_prefix);
             let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
-            let judgement = policy.judge(&access, &attribution, credential, dataset);
+            let at = access.event_time;
+            let (workload, _) = index.workload(&attribution, at, policy.interest());
+            let judgement = policy.judge(&AccessFacts {
+                access: &access,
+                attribution: &attribution,
+                credential,
+                dataset,
+                workload: &workload,
+                settled: at <= settled_until,
+            });
             assert_eq!(*decision.attribution, attribution, "{access:?}");
             assert_eq!(decision.credential, credential, "{access:?}");
             assert_eq!(decision.dataset, dataset, "{access:?}");
@@ -204,8 +242,11 @@ proptest! {
         second in shapes(),
         sessions in prop::collection::vec((0_u8..3, -5_i64..5000), 0..5),
         reads_keys: bool,
+        reads_times: bool,
     ) {
-        let rules = format!("{RULES}{}", if reads_keys { KEY_RULE } else { "" });
+        let keys = if reads_keys { KEY_RULE } else { "" };
+        let times = if reads_times { TIME_RULES } else { "" };
+        let rules = format!("{RULES}{keys}{times}");
         let sessions: Vec<Value> = sessions
             .into_iter()
             .map(|(number, at)| sts_event(number, at))
@@ -267,7 +308,7 @@ fn urls_signed_at_different_times_are_attributed_each_by_its_own() {
     let mut decider = Decider::new(policy(RULES));
     let mut decided = Vec::new();
     decider
-        .batch(&index)
+        .batch(&index, UtcMicros::MIN)
         .decide(&log, |_, number| decided.push(number));
     let evidence: Vec<Vec<String>> = decided
         .iter()

@@ -2,7 +2,7 @@
 //! evaluated is never an allow.
 
 use super::*;
-use crate::policy::PolicyError;
+use crate::policy::PolicyErrors;
 use expect_test::{Expect, expect};
 
 #[track_caller]
@@ -12,7 +12,7 @@ fn refused(text: &str, expect: Expect) {
 
 #[track_caller]
 fn check(files: Vec<PolicyFile>, expect: Expect) {
-    let error: PolicyError = Policy::parse(files, &PolicySettings::default())
+    let error: PolicyErrors = Policy::parse(files, &PolicySettings::default())
         .err()
         .unwrap();
     expect.assert_eq(&error.to_string());
@@ -128,8 +128,49 @@ fn a_dataset_that_is_not_defined_is_an_error() {
     refused(
         &format!("{ANY}@id(\"a\") forbid (principal, action, resource in Dataset::\"payrol\");"),
         expect![
-            "policy file `a.cedar`, line 2, rule `a`: dataset `payrol` is not in datasets.toml; add it there or correct the name"
+            "policy file `a.cedar`, line 2, rule `a`: dataset `payrol` is not known, for the policy has no datasets.toml, or an empty one; define it there"
         ],
+    );
+}
+
+#[test]
+fn all_faults_of_all_files_are_told_at_once_in_their_order() {
+    check(
+        vec![
+            file(
+                "tests.toml",
+                "[[test]]\nname = \"a\"\nevent = \"GetObjects\"\nverdict = \"yes\"\n",
+            ),
+            file(
+                "datasets.toml",
+                "[[dataset]]\nname = \"payroll\"\nlocations = [\"/mnt\"]\n",
+            ),
+            file(
+                "b.cedar",
+                "@id(\"b\") forbid (principal, action, resource in Dataset::\"payrol\");\npermit (principal, action, resource);\n",
+            ),
+            file(
+                "a.cedar",
+                "@id(\"a\") permit (principal, action, resource) when { context.presigne };\n",
+            ),
+            file(
+                "c.cedar",
+                "@id(\"c\") permit principal, action, resource);\n",
+            ),
+            file(
+                "exceptions.toml",
+                "[[exception]]\nid = \"x\"\nrules = [\"a\"]\nowner = \"o\"\nreason = \"r\"\n",
+            ),
+        ],
+        expect![[r#"
+            policy file `a.cedar`, line 1, rule `a`: attribute `presigne` in context for Action::"AbortMultipartUpload" not found; did you mean `presigned`?
+            policy file `b.cedar`, line 1, rule `b`: dataset `payrol` is not in datasets.toml; did you mean `payroll`?; add it there or correct the name
+            policy file `b.cedar`, line 2: the rule has no @id; add `@id("a-name")` above it
+            policy file `c.cedar`, line 1: unexpected token `principal`, expected `(`
+            policy file `datasets.toml`, line 3: `/mnt` is no location; write it like `s3://bucket/prefix/`, without wildcards
+            policy file `exceptions.toml`, line 1: exception `x` has no `expires`; give its last day, like `expires = 2026-04-30`
+            policy file `tests.toml`, line 3: test `a`: `event` is `GetObjects`, which it cannot be; did you mean `GetObject`?
+            policy file `tests.toml`, line 4: test `a`: `verdict` is `yes`, which it cannot be; there are `in_policy`, `out_of_policy`, `undetermined`"#]],
     );
 }
 
@@ -138,12 +179,14 @@ fn a_file_that_would_go_unread_is_an_error() {
     check(
         vec![file("a.ceder", ANY)],
         expect![
-            "policy file `a.ceder` is neither *.cedar, datasets.toml nor tests.toml; rename it, or move it out of the policy"
+            "policy file `a.ceder` is neither *.cedar, datasets.toml, exceptions.toml nor tests.toml; rename it, or move it out of the policy"
         ],
     );
     check(
         vec![file("a.cedar", ANY), file("a.cedar", ANY)],
-        expect!["policy file `a.cedar` was given twice; leave one out"],
+        expect![[r#"
+            policy file `a.cedar` was given twice; leave one out
+            policy file `a.cedar`, line 1: `@id("any")` is already taken in `a.cedar`, line 1; rename one of the two"#]],
     );
 }
 

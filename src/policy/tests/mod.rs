@@ -1,16 +1,21 @@
 //! Tests of the policy as a whole; each file has one subject.
 
 mod cache_key;
+mod exceptions;
 mod faults;
+mod findings;
+mod packs;
 mod principals;
 mod starter;
+mod suggest;
 mod version;
 mod visible;
+mod workload;
 
-use super::{Judgement, Policy, PolicyFile, PolicySettings};
+use super::{AccessFacts, Judgement, Policy, PolicyFile, PolicySettings};
 use crate::model::{
     AccessEvent, AccessPath, Attribution, Client, Credential, Operation, Outcome, Principal,
-    Target, Tls, UtcMicros,
+    Target, Tls, UtcMicros, Workload,
 };
 use std::sync::LazyLock;
 
@@ -38,6 +43,8 @@ struct Case {
     target: Target,
     attribution: Attribution,
     credential: Credential,
+    workload: Workload,
+    settled: bool,
 }
 
 impl Default for Case {
@@ -92,6 +99,8 @@ impl Default for Case {
                 ..Attribution::default()
             },
             credential: Credential::Temporary,
+            workload: Workload::default(),
+            settled: true,
         }
     }
 }
@@ -133,11 +142,22 @@ impl Case {
         }
     }
 
-    fn judge(&self, policy: &Policy) -> Judgement {
+    /// Gives what the policy judges on to `look`.
+    fn with_facts<T>(&self, policy: &Policy, look: impl Fn(&AccessFacts<'_>) -> T) -> T {
         let access = self.access();
         let key = access.object_key.or(access.list_prefix);
-        let dataset = policy.dataset_of(access.target.bucket.as_deref(), key);
-        policy.judge(&access, &self.attribution, self.credential, dataset)
+        look(&AccessFacts {
+            access: &access,
+            attribution: &self.attribution,
+            credential: self.credential,
+            dataset: policy.dataset_of(access.target.bucket.as_deref(), key),
+            workload: &self.workload,
+            settled: self.settled,
+        })
+    }
+
+    fn judge(&self, policy: &Policy) -> Judgement {
+        self.with_facts(policy, |facts| policy.judge(facts))
     }
 }
 

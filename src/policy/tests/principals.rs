@@ -120,7 +120,8 @@ fn an_access_that_nothing_permits_is_denied_by_default_with_a_reason() {
                     control: Some(
                         "CC6.1, CC6.3",
                     ),
-                    reason: "no `permit` of the policy allows this access",
+                    reason: "no `permit` of the policy allows this access [principal is Unattributed]",
+                    exception: None,
                 },
             ],
         }

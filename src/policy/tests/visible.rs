@@ -3,7 +3,9 @@
 
 use super::cache_key::case;
 use super::*;
-use crate::model::{Confidence, UnattributedReason};
+use crate::model::{
+    ClusterFacts, Confidence, JobFacts, Membership, UnattributedReason, WorkspaceFacts,
+};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -13,7 +15,7 @@ fn text(of: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
 }
 
 /// An access with every input that a rule can ask for.
-fn full_case() -> impl Strategy<Value = Case> {
+pub(super) fn full_case() -> impl Strategy<Value = Case> {
     let who = (
         text(&[
             "arn:aws:iam::111122223333:role/etl",
@@ -45,7 +47,55 @@ fn full_case() -> impl Strategy<Value = Case> {
             &[UnattributedReason::Late, UnattributedReason::Serverless][..],
         )),
     );
-    (case(), who, what, job).prop_map(|(mut case, who, what, job)| {
+    let membership = (
+        proptest::collection::btree_set(0..2_u32, 0..3),
+        option::of(any::<bool>()),
+    );
+    let membership = membership.prop_map(|(groups, active)| Membership {
+        groups: groups.into_iter().collect(),
+        active,
+    });
+    let tags = || {
+        let tags: [&[(&str, &str)]; 3] = [&[], &[("team", "ml")], &[("team", "etl"), ("x", "")]];
+        select(tags.to_vec()).prop_map(|tags| {
+            tags.iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect()
+        })
+    };
+    let workload = (
+        proptest::collection::vec(membership, 3),
+        option::of((
+            text(&["nightly", "x"]),
+            text(&["ann@example.com", "0b7e"]),
+            tags(),
+        )),
+        option::of((text(&["shared", "x"]), option::of(any::<bool>()), tags())),
+        option::of(text(&["prod", "dev"])),
+        (any::<bool>(), 0..4_i64, 0..2_u32),
+    );
+    (case(), who, what, job, workload).prop_map(|(mut case, who, what, job, workload)| {
+        case.workload = Workload {
+            principals: workload.0,
+            job: workload.1.map(|(name, run_as, tags)| JobFacts {
+                name,
+                run_as,
+                creator: None,
+                tags,
+            }),
+            cluster: workload.2.map(|(name, dedicated, tags)| ClusterFacts {
+                name,
+                source: None,
+                dedicated,
+                tags,
+            }),
+            workspace: workload.3.map(|name| WorkspaceFacts { name }),
+        };
+        let (settled, half_days, more_candidates) = workload.4;
+        case.settled = settled;
+        case.event_time = case.event_time.plus_seconds(half_days * 43_200);
+        let listed = u32::try_from(case.attribution.principal_candidates.len()).unwrap();
+        case.attribution.principal_candidate_count = listed + more_candidates;
         let principal = &mut case.principal;
         principal.session_issuer_arn = who.0;
         principal.session_name = who.1;
@@ -129,7 +179,33 @@ const FIELDS: &[Take] = &[
     |a, b| a.attribution.job_id.clone_from(&b.attribution.job_id),
     |a, b| a.attribution.job_confidence = b.attribution.job_confidence,
     |a, b| a.attribution.clone_from(&b.attribution),
+    |a, b| a.event_time = b.event_time,
+    |a, b| a.settled = b.settled,
+    |a, b| a.workload.clone_from(&b.workload),
+    |a, b| a.workload.principals.clone_from(&b.workload.principals),
+    |a, b| a.workload.job.clone_from(&b.workload.job),
+    |a, b| a.workload.cluster.clone_from(&b.workload.cluster),
 ];
+
+const EXCEPTIONS: &str = r#"
+[[exception]]
+id = "EX-1"
+rules = ["any-but"]
+datasets = ["payroll"]
+roles = ["arn:aws:iam::111122223333:role/etl"]
+owner = "hr@example.com"
+reason = "until the move"
+expires = 2026-03-27
+[[exception]]
+id = "EX-2"
+rules = ["any-but", "default-deny"]
+principals = ["ann@example.com", "0b7e"]
+jobs = ["w1/j1"]
+owner = "hr@example.com"
+reason = "later"
+approved = 2026-03-28
+expires = 2026-12-31
+"#;
 
 const DATASETS: &str = r#"
 [[dataset]]
@@ -144,6 +220,10 @@ locations = ["s3://lake/raw/"]
 "#;
 
 const ANY: &str = r#"@id("any") permit (principal, action, resource);"#;
+
+/// A rule that exceptions cover.
+const ANY_BUT: &str = r#"
+@id("any-but") forbid (principal, action in Action::"write", resource);"#;
 
 /// Policies that see different things, each beside a permit of everything.
 const RULES: &[&str] = &[
@@ -175,6 +255,23 @@ const RULES: &[&str] = &[
     // Object keys.
     r#"@id("k") forbid (principal, action, resource) when { resource has key && resource.key like "payroll/*" };"#,
     r#"@id("k") forbid (principal, action, resource == Object::"s3://lake/raw/x");"#,
+    // Groups, whether active, and what the work was for.
+    r#"@id("g") forbid (principal in Group::"engineers", action, resource);
+       @id("h") forbid (principal, action, resource) when { principal in [Group::"analysts", Group::"engineers"] && context.presigned };"#,
+    r#"@id("i") forbid (principal is User, action, resource) when { principal has active && !principal.active };"#,
+    r#"@id("j") forbid (principal, action, resource) when { context has job && context.job has run_as && context.job.run_as == "0b7e" };
+       @id("k") forbid (principal, action, resource) when { context has job && context.job == Job::"w1/j1" };"#,
+    r#"@id("t") forbid (principal, action, resource)
+       when { context has cluster && context.cluster.hasTag("team") && context.cluster.getTag("team") == "ml" };
+       @id("u") forbid (principal, action, resource) when { context has cluster && context.cluster has dedicated && context.cluster.dedicated };"#,
+    r#"@id("w") forbid (principal, action, resource) when { context has workspace && context.workspace has name && context.workspace.name == "prod" };
+       @id("v") forbid (principal, action, resource) when { context has job && context.job in Workspace::"w2" };"#,
+    // Times, and what copies came from.
+    r#"@id("s") forbid (principal, action, resource) when { context.settled && context.hour < 12 };"#,
+    r#"@id("d") forbid (principal, action, resource) when { ["saturday", "sunday"].contains(context.weekday) };"#,
+    r#"@id("c") forbid (principal, action, resource) when { context has copy_source_dataset && context.copy_source_dataset == "raw" };
+       @id("a") forbid (principal, action, resource)
+       when { context has copy_destination_account_id && !context.own_account_ids.contains(context.copy_destination_account_id) };"#,
     // Rules that fail to evaluate.
     r#"@id("f") forbid (principal, action, resource)
        when { context has session_age_hours && context.session_age_hours * 9223372036854775807 > 5 };"#,
@@ -195,10 +292,18 @@ static POLICIES: LazyLock<Vec<Policy>> = LazyLock::new(|| {
         own_account_ids: vec!["111122223333".to_owned()],
         ..PolicySettings::default()
     };
-    let each = RULES.iter().map(|rules| format!("{ANY}{rules}"));
-    each.chain([super::super::STARTER.to_owned()])
+    let each = RULES.iter().map(|rules| format!("{ANY}{rules}{ANY_BUT}"));
+    let starter = super::super::STARTER.map(|(_, text)| text).concat();
+    // Default deny for all but members of a group.
+    let denied = r#"@id("m") permit (principal in Group::"analysts", action, resource);"#;
+    let denied = format!("{denied}{ANY_BUT}");
+    each.chain([format!("{starter}{ANY_BUT}"), denied])
         .map(|text| {
-            let files = vec![file("datasets.toml", DATASETS), file("a.cedar", &text)];
+            let files = vec![
+                file("datasets.toml", DATASETS),
+                file("exceptions.toml", EXCEPTIONS),
+                file("a.cedar", &text),
+            ];
             Policy::parse(files, &settings).unwrap()
         })
         .collect()
@@ -206,23 +311,12 @@ static POLICIES: LazyLock<Vec<Policy>> = LazyLock::new(|| {
 
 /// What the policy sees: who asked, and the request.
 fn visible(policy: &Policy, case: &Case) -> [Vec<u8>; 2] {
-    let (mut who, mut request) = (Vec::new(), Vec::new());
-    let access = case.access();
-    let dataset = dataset(policy, &access);
-    policy.visible_who(
-        &access,
-        &case.attribution,
-        case.credential,
-        dataset,
-        &mut who,
-    );
-    policy.visible_request(&access, &mut request);
-    [who, request]
-}
-
-fn dataset(policy: &Policy, access: &AccessEvent<'_>) -> Option<u32> {
-    let key = access.object_key.or(access.list_prefix);
-    policy.dataset_of(access.target.bucket.as_deref(), key)
+    case.with_facts(policy, |facts| {
+        let (mut who, mut request) = (Vec::new(), Vec::new());
+        policy.visible_who(facts, &mut who);
+        policy.visible_request(facts, &mut request);
+        [who, request]
+    })
 }
 
 proptest! {
@@ -248,12 +342,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn what_is_not_mentioned_changes_nothing(case in full_case()) {
+    fn what_is_not_mentioned_changes_nothing(mut case in full_case()) {
+        // Candidates that are not listed matter only where rules tell them apart.
+        let listed = case.attribution.principal_candidates.len();
+        case.attribution.principal_candidate_count = u32::try_from(listed).unwrap();
         for policy in &*POLICIES {
-            let access = case.access();
-            let dataset = dataset(policy, &access);
-            let on_everything =
-                policy.judge_on_everything(&access, &case.attribution, case.credential, dataset);
+            let on_everything = case.with_facts(policy, |facts| policy.judge_on_everything(facts));
             prop_assert_eq!(case.judge(policy), on_everything);
         }
     }

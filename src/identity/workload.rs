@@ -1,0 +1,137 @@
+//! What is known of the workload behind an attributed access, for policies that ask:
+//! groups of its principals, names and tags of its job, cluster and workspace.
+//!
+//! Like attribution it looks at facts as they were at the time of the access, and tells
+//! for which times the answer holds.
+
+use super::index::IdentityIndex;
+use super::names::Name;
+use super::people::{People, Person};
+use crate::model::{
+    Attribution, Interest, JobFacts, KnownGroups, Membership, PrincipalKind, ScimEntry, TimeSpan,
+    UtcMicros, Workload, WorkspaceFacts,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl IdentityIndex {
+    /// Returns what is known of the workload of an access at `at`, as far as somebody
+    /// asks, and the times for which the same is true of this attribution.
+    pub fn workload(
+        &self,
+        attribution: &Attribution,
+        at: UtcMicros,
+        interest: &Interest,
+    ) -> (Workload, TimeSpan) {
+        let mut workload = Workload::default();
+        let mut span = TimeSpan::ALWAYS;
+        if interest.is_none() {
+            return (workload, span);
+        }
+        if !interest.groups.is_empty() || interest.active {
+            let kind = attribution.principal_kind;
+            let named = attribution.principal.iter().map(|name| (name, kind));
+            let candidates = attribution.principal_candidates.iter();
+            let candidates = candidates
+                .filter(|_| attribution.principal.is_none())
+                .map(|name| (name, None));
+            let memberships = named.chain(candidates);
+            workload.principals = memberships
+                .map(|(name, kind)| self.membership(name, kind, at, interest, &mut span))
+                .collect();
+        }
+        let workspace = attribution.workspace_id.as_deref();
+        if let (true, Some(job)) = (interest.job, attribution.job_id.as_deref()) {
+            workload.job = self.job_facts(workspace, job, at, &mut span);
+        }
+        if let (true, Some(cluster)) = (interest.cluster, attribution.cluster_id.as_deref()) {
+            let clusters = &self.databricks().clusters;
+            workload.cluster = clusters.facts(workspace, cluster, at, &mut span);
+        }
+        if let (true, Some(workspace)) = (interest.workspace, workspace) {
+            let name = self.databricks().workspaces.get(workspace);
+            workload.workspace = name.map(|name| WorkspaceFacts {
+                name: Some(name.clone()),
+            });
+        }
+        (workload, span)
+    }
+
+    /// Returns the groups that SCIM shows, as policies have to know them.
+    pub fn known_groups(&self) -> KnownGroups {
+        self.databricks().people.known_groups()
+    }
+
+    fn membership(
+        &self,
+        name: &str,
+        kind: Option<PrincipalKind>,
+        at: UtcMicros,
+        interest: &Interest,
+        span: &mut TimeSpan,
+    ) -> Membership {
+        let people = &self.databricks().people;
+        let of_name = people.groups_of(name, at, span);
+        let asked = interest.groups.iter().enumerate();
+        let groups = asked.filter(|(_, group)| of_name.contains(group.as_str()));
+        let person = Person {
+            name: name.to_owned(),
+            kind,
+        };
+        Membership {
+            groups: groups
+                .filter_map(|(place, _)| u32::try_from(place).ok())
+                .collect(),
+            active: match interest.active {
+                true => people.is_active(&person, at, span),
+                false => None,
+            },
+        }
+    }
+
+    fn job_facts(
+        &self,
+        workspace: Option<&str>,
+        job: &str,
+        at: UtcMicros,
+        span: &mut TimeSpan,
+    ) -> Option<JobFacts> {
+        let databricks = self.databricks();
+        let named = |id: Option<&str>| id.and_then(|id| databricks.names.find(id));
+        let workspace = named(workspace).unwrap_or(Name::NONE);
+        let job = named(Some(job)).unwrap_or(Name::NONE);
+        let row = databricks.runs.job_at(workspace, job, at, span)?;
+        let mut person = |written: Option<&str>| {
+            let people = databricks.people.resolve(written?, at, span);
+            match people.as_slice() {
+                [person] => Some(person.name.clone()),
+                _ => None,
+            }
+        };
+        Some(JobFacts {
+            name: row.name.clone(),
+            run_as: person(row.run_as.as_deref()),
+            creator: person(row.creator_id.as_deref()),
+            tags: row.tags.clone(),
+        })
+    }
+}
+
+/// The groups among entries of SCIM, as policies have to know them.
+pub fn known_groups(entries: Vec<ScimEntry>) -> KnownGroups {
+    let mut people = People::default();
+    people.add(entries, Vec::new());
+    people.known_groups()
+}
+
+/// The people of each group among entries of SCIM, as they are now, by display name.
+pub fn group_members(entries: Vec<ScimEntry>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut people = People::default();
+    people.add(entries, Vec::new());
+    let names = people.known_groups().names.into_iter();
+    let groups = names.map(|group| {
+        let members = people.members(&group, UtcMicros::MAX, &mut TimeSpan::ALWAYS.clone());
+        let members = members.into_iter().map(|person| person.name).collect();
+        (group, members)
+    });
+    groups.collect()
+}

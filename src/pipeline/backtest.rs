@@ -1,0 +1,509 @@
+//! Replays a policy over the lake and tells what it would change: which violations are
+//! new, which are gone.
+//!
+//! ```text
+//! files -> rows alike together (lake::replay) -> judge -> tally by rule, who, dataset
+//! ```
+//! Rows are judged with the attribution they have; attributing again is for `settle`.
+//! What the policy cannot tell apart it judges once: the rows are counted, not judged.
+//!
+//! INVARIANT (the same judge): a row is judged by [`Policy::judge`], on what the lake
+//! holds of it, so that `settle --again` with the policy and the same attribution flags
+//! what is told here.
+
+use crate::identity::IdentityIndex;
+use crate::lake::Lake;
+use crate::lake::databricks::read_workloads;
+use crate::lake::error::LakeError;
+use crate::lake::replay::{StoredAccess, StoredViolation, event_ids, replay};
+use crate::lake::settle::files::{DateFile, Holder, Tables};
+use crate::model::{TimeSpan, UtcMicros, Verdict, Workload};
+use crate::policy::{AccessFacts, Judgement, Policy, session_age_span};
+use hashbrown::HashMap;
+use indexmap::IndexMap;
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// Events told by their ids of each change, at most.
+pub const SAMPLES_MAX: usize = 3;
+
+/// What is replayed.
+pub struct BacktestJob {
+    pub policy: Arc<Policy>,
+    /// Days since the epoch.
+    pub dates: RangeInclusive<i32>,
+    pub identity: crate::identity::IdentitySettings,
+}
+
+/// Told as it goes.
+pub trait BacktestProgress: Send + Sync {
+    fn starts(&self, rows: u64);
+    fn rows(&self, rows: u64);
+}
+
+/// What the policy would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BacktestReport {
+    pub events: u64,
+    /// Judgements that were made for them.
+    pub judged: u64,
+    pub first_event: Option<UtcMicros>,
+    pub last_event: Option<UtcMicros>,
+    /// Events by verdict as stored, and as the policy has it.
+    pub verdicts: BTreeMap<(Verdict, Verdict), u64>,
+    /// Violations that are not stored, and those that are no more; the most first.
+    pub newly_flagged: Vec<Change>,
+    pub no_longer_flagged: Vec<Change>,
+    /// Violations that are stored and stay.
+    pub still_flagged: u64,
+}
+
+/// Violations of one rule by one principal on one dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub what: Flag,
+    pub events: u64,
+    /// Ids of a few of the events.
+    pub samples: Vec<String>,
+}
+
+/// A violation, as a change counts it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Flag {
+    pub rule: String,
+    pub severity: String,
+    /// Whom attribution names, else the candidates, else what AWS saw.
+    pub principal: String,
+    pub dataset: Option<String>,
+}
+
+/// Replays the policy.
+///
+/// # Errors
+/// When the lake cannot be read.
+pub async fn backtest(
+    lake: &Lake,
+    job: BacktestJob,
+    progress: Arc<dyn BacktestProgress>,
+) -> Result<BacktestReport, LakeError> {
+    let facts = read_workloads(lake.url(), job.policy.interest()).await?;
+    let index = IdentityIndex::new(job.identity).with_databricks(facts);
+    let tables = Tables::of(lake);
+    let dates = tables.dates();
+    let files = dates
+        .into_iter()
+        .filter(|(date, _)| job.dates.contains(date));
+    let files = files.flat_map(|(_, files)| files);
+    let files: Vec<DateFile> = files.filter(|file| file.holder == Holder::Access).collect();
+    progress.starts(files.iter().filter_map(|file| file.file.stats.rows).sum());
+    let policy = job.policy;
+    let work = move || work_through(&tables, &files, (&policy, &index), &*progress);
+    match tokio::task::spawn_blocking(work).await {
+        Ok(report) => report,
+        Err(error) => Err(LakeError::read("s3_access", lake.url(), error)),
+    }
+}
+
+/// What is counted of rows that are judged and labelled alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Label {
+    principal: String,
+    dataset: Option<String>,
+    before: (Verdict, Vec<StoredViolation>),
+    /// Number of the judgement.
+    after: u32,
+}
+
+#[derive(Default)]
+struct Tally {
+    events: u64,
+    /// Number of a file, and place in it.
+    samples: Vec<(usize, usize)>,
+}
+
+/// Judges the rows of some files.
+struct Worker<'w> {
+    policy: &'w Policy,
+    index: &'w IdentityIndex,
+    /// By what the policy sees.
+    judgements: HashMap<Vec<u8>, u32, foldhash::fast::FixedState>,
+    judged: Vec<Judgement>,
+    tallies: IndexMap<Label, Tally, foldhash::fast::FixedState>,
+    events: u64,
+    first: Option<UtcMicros>,
+    last: Option<UtcMicros>,
+    visible: Vec<u8>,
+}
+
+impl<'w> Worker<'w> {
+    fn new(policy: &'w Policy, index: &'w IdentityIndex) -> Worker<'w> {
+        Worker {
+            policy,
+            index,
+            judgements: HashMap::default(),
+            judged: Vec::new(),
+            tallies: IndexMap::default(),
+            events: 0,
+            first: None,
+            last: None,
+            visible: Vec::new(),
+        }
+    }
+
+    /// The number of the row's tally, and for which times of rows like it.
+    fn decide(&mut self, row: &StoredAccess, verdict: Verdict) -> (u32, TimeSpan) {
+        let policy = self.policy;
+        let access = row.access();
+        let (workload, mut span): (Workload, TimeSpan) =
+            self.index
+                .workload(&row.attribution, row.event_time, policy.interest());
+        span = span.intersect(policy.moment(row.event_time).1);
+        span = span.intersect(session_age_span(&access));
+        let location = access.object_key.or(access.list_prefix);
+        let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
+        let facts = AccessFacts {
+            access: &access,
+            attribution: &row.attribution,
+            credential: row.credential,
+            dataset,
+            workload: &workload,
+            settled: row.settled,
+        };
+        self.visible.clear();
+        policy.visible_who(&facts, &mut self.visible);
+        policy.visible_request(&facts, &mut self.visible);
+        let after = match self.judgements.get(self.visible.as_slice()) {
+            Some(number) => *number,
+            None => {
+                let number = u32::try_from(self.judged.len()).unwrap_or(u32::MAX);
+                self.judged.push(policy.judge(&facts));
+                self.judgements.insert(self.visible.clone(), number);
+                number
+            }
+        };
+        let named = dataset.and_then(|dataset| policy.dataset(dataset));
+        let label = Label {
+            principal: principal_of(row),
+            dataset: named
+                .map(|named| named.name.clone())
+                .or_else(|| row.dataset.clone()),
+            before: (verdict, row.violated.clone()),
+            after,
+        };
+        let entry = self.tallies.entry(label);
+        let number = u32::try_from(entry.index()).unwrap_or(u32::MAX);
+        entry.or_default();
+        (number, span)
+    }
+
+    fn count(&mut self, number: u32, sample: (usize, usize), at: UtcMicros) {
+        self.events += 1;
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+        self.last = Some(self.last.map_or(at, |last| last.max(at)));
+        if let Some((_, tally)) = self.tallies.get_index_mut(number as usize) {
+            tally.events += 1;
+            if tally.samples.len() < SAMPLES_MAX {
+                tally.samples.push(sample);
+            }
+        }
+    }
+}
+
+/// Whom a change is told of: attributed, else possible, else as AWS saw it.
+fn principal_of(row: &StoredAccess) -> String {
+    let attribution = &row.attribution;
+    if let Some(principal) = &attribution.principal {
+        return principal.clone();
+    }
+    match attribution.principal_candidates.as_slice() {
+        [] => {}
+        [only] => return format!("possibly {only}"),
+        [first, more @ ..] => return format!("{first} or {} more", more.len()),
+    }
+    let principal = &row.principal;
+    let seen = [
+        &principal.session_issuer_arn,
+        &principal.arn,
+        &principal.identity_type,
+    ];
+    let seen = seen.into_iter().flatten().next();
+    seen.cloned().unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Judges all files, on all cores, and puts together what came of it.
+fn work_through(
+    tables: &Tables,
+    files: &[DateFile],
+    (policy, index): (&Policy, &IdentityIndex),
+    progress: &dyn BacktestProgress,
+) -> Result<BacktestReport, LakeError> {
+    let columns = columns(policy);
+    let lanes = rayon::current_num_threads().max(1);
+    let workers: Vec<Worker<'_>> = (0..lanes)
+        .into_par_iter()
+        .map(|lane| {
+            let worker = RefCell::new(Worker::new(policy, index));
+            for (number, file) in files.iter().enumerate().skip(lane).step_by(lanes) {
+                let rows = replay(
+                    tables,
+                    file,
+                    (&columns, names_told(policy)),
+                    |row| worker.borrow_mut().decide(row, file.verdict),
+                    |number_of, place, at| {
+                        worker.borrow_mut().count(number_of, (number, place), at);
+                    },
+                )?;
+                progress.rows(rows);
+            }
+            Ok(worker.into_inner())
+        })
+        .collect::<Result<_, LakeError>>()?;
+    let mut report = BacktestReport::default();
+    let mut newly = BTreeMap::new();
+    let mut no_longer = BTreeMap::new();
+    for worker in &workers {
+        report.events += worker.events;
+        report.judged += worker.judged.len() as u64;
+        report.first_event = [report.first_event, worker.first]
+            .into_iter()
+            .flatten()
+            .min();
+        report.last_event = [report.last_event, worker.last].into_iter().flatten().max();
+        for (label, tally) in &worker.tallies {
+            if let Some(after) = worker.judged.get(label.after as usize) {
+                add(
+                    label,
+                    after,
+                    tally,
+                    &mut report,
+                    (&mut newly, &mut no_longer),
+                );
+            }
+        }
+    }
+    report.newly_flagged = told(newly, tables, files)?;
+    report.no_longer_flagged = told(no_longer, tables, files)?;
+    Ok(report)
+}
+
+type Tallies = BTreeMap<Flag, Tally>;
+
+/// Adds what one tally tells.
+fn add(
+    label: &Label,
+    after: &Judgement,
+    tally: &Tally,
+    report: &mut BacktestReport,
+    (newly, no_longer): (&mut Tallies, &mut Tallies),
+) {
+    let (verdict, stored) = &label.before;
+    *report
+        .verdicts
+        .entry((*verdict, after.verdict))
+        .or_default() += tally.events;
+    let before: BTreeSet<(&str, &str)> = stored
+        .iter()
+        .filter(|violation| violation.exception.is_none())
+        .map(|violation| (violation.rule.as_str(), violation.severity.as_str()))
+        .collect();
+    let now: BTreeSet<(&str, &str)> = after
+        .violations
+        .iter()
+        .filter(|violation| violation.exception.is_none())
+        .map(|violation| (&*violation.rule, violation.severity.as_str()))
+        .collect();
+    let rules = |of: &BTreeSet<(&str, &str)>| -> BTreeSet<String> {
+        of.iter().map(|(rule, _)| (*rule).to_owned()).collect()
+    };
+    let (rules_before, rules_now) = (rules(&before), rules(&now));
+    let note = |to: &mut Tallies, (rule, severity): (&str, &str)| {
+        let known = to
+            .entry(Flag {
+                rule: rule.to_owned(),
+                severity: severity.to_owned(),
+                principal: label.principal.clone(),
+                dataset: label.dataset.clone(),
+            })
+            .or_default();
+        known.events += tally.events;
+        let room = SAMPLES_MAX.saturating_sub(known.samples.len());
+        known.samples.extend(tally.samples.iter().take(room));
+    };
+    for flag in now.iter().filter(|(rule, _)| !rules_before.contains(*rule)) {
+        note(newly, *flag);
+    }
+    for flag in before.iter().filter(|(rule, _)| !rules_now.contains(*rule)) {
+        note(no_longer, *flag);
+    }
+    report.still_flagged += rules_now.intersection(&rules_before).count() as u64 * tally.events;
+}
+
+/// Changes with the ids of their samples, the most events first.
+fn told(tallies: Tallies, tables: &Tables, files: &[DateFile]) -> Result<Vec<Change>, LakeError> {
+    let mut wanted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (number, place) in tallies.values().flat_map(|tally| &tally.samples) {
+        wanted.entry(*number).or_default().push(*place);
+    }
+    let mut ids: HashMap<(usize, usize), String> = HashMap::new();
+    for (number, places) in wanted {
+        let Some(file) = files.get(number) else {
+            continue;
+        };
+        let found = event_ids(tables, file, &places)?;
+        ids.extend(found.into_iter().map(|(place, id)| ((number, place), id)));
+    }
+    let mut changes: Vec<Change> = tallies
+        .into_iter()
+        .map(|(what, tally)| Change {
+            what,
+            events: tally.events,
+            samples: tally
+                .samples
+                .iter()
+                .filter_map(|sample| ids.get(sample).cloned())
+                .collect(),
+        })
+        .collect();
+    changes.sort_by(|a, b| b.events.cmp(&a.events).then_with(|| a.what.cmp(&b.what)));
+    Ok(changes)
+}
+
+/// A column, and whether a policy sees it.
+type Column = (&'static str, fn(&Policy) -> bool);
+
+/// The columns that policies judge by.
+///
+/// INVARIANT (all that is seen): a policy that can tell two rows apart reads a column in
+/// which they differ; a test compares what is told with what `settle --again` does.
+const COLUMNS: &[Column] = &[
+    ("event_name", |_| true),
+    ("operation", |_| true),
+    ("outcome", |policy| policy.asks("outcome")),
+    ("error_code", |policy| policy.asks("error_code")),
+    ("object_key", |policy| {
+        policy.datasets_count() > 0 || policy.asks("key") || policy.tells_apart("Object")
+    }),
+    ("list_prefix", |policy| {
+        policy.datasets_count() > 0 || policy.asks("list_prefix")
+    }),
+    ("version_id", |policy| policy.asks("version_id")),
+    ("copy_source", |policy| policy.reads().copy_source),
+    ("sse", |policy| policy.asks("sse")),
+    ("kms_key_arn", |policy| {
+        policy.asks("kms_key_arn") || policy.asks("kms_key_account_id")
+    }),
+    ("presigned", |policy| policy.asks("presigned")),
+    ("aws_account_id", |policy| {
+        policy.asks("account_id") || policy.tells_apart("Account")
+    }),
+    ("aws_region", |policy| policy.asks("region")),
+    ("bucket", |policy| {
+        let in_exceptions = policy.exceptions().iter().any(|it| !it.buckets.is_empty());
+        let apart = policy.tells_apart("Bucket") || policy.tells_apart("Object");
+        policy.datasets_count() > 0 || policy.asks("bucket") || apart || in_exceptions
+    }),
+    ("bucket_account_id", |policy| {
+        let of_account = policy.asks("account_id") || policy.tells_apart("Account");
+        of_account || policy.asks("copy_destination_account_id")
+    }),
+    ("identity_type", |_| true),
+    ("role_arn", |_| true),
+    // For whom a change is told of, too.
+    ("principal_arn", |_| true),
+    ("principal_account_id", |policy| {
+        names_callers(policy) || asks_account(policy)
+    }),
+    ("role_account_id", asks_account),
+    ("user_name", names_callers),
+    ("principal_id", names_callers),
+    ("invoked_by", |policy| {
+        names_callers(policy) || policy.asks("invoked_by") || policy.asks("aws_service_invoked")
+    }),
+    ("session_name", |policy| policy.asks("session_name")),
+    ("source_identity", |policy| policy.asks("source_identity")),
+    ("session_issued_at", |policy| {
+        policy.asks("session_age_hours") || policy.asks("session_age_limit_exceeded")
+    }),
+    ("source_ip", |policy| {
+        policy.asks("source_ip") || policy.asks("kind") || asks_network(policy)
+    }),
+    ("vpc_endpoint_id", |policy| {
+        policy.asks("vpc_endpoint_id") || asks_network(policy)
+    }),
+    ("user_agent", |policy| policy.asks("user_agent")),
+    ("tls_version", |policy| policy.asks("tls")),
+    ("plaintext", |policy| policy.asks("tls")),
+    ("credential", |policy| {
+        policy.asks("credential") || policy.asks("aws_service_invoked")
+    }),
+    ("access_path", |_| true),
+    ("session_confidence", |policy| policy.asks("session")),
+    ("workspace_id", |policy| {
+        asks_place(policy) || policy.asks("workspace_id")
+    }),
+    ("workspace_confidence", |policy| policy.asks("workspace")),
+    ("cluster_id", |policy| {
+        policy.asks("cluster_id") || policy.asks("cluster")
+    }),
+    ("cluster_confidence", |policy| policy.asks("cluster")),
+    ("job_id", |policy| {
+        asks_place(policy) || policy.asks("job_id")
+    }),
+    ("job_run_id", |policy| policy.asks("job_run_id")),
+    ("job_confidence", |policy| policy.asks("job")),
+    ("task_key", |policy| policy.asks("task_key")),
+    ("task_confidence", |policy| policy.asks("task")),
+    ("principal", |_| true),
+    ("principal_kind", |_| true),
+    ("principal_confidence", |policy| policy.asks("principal")),
+    ("principal_candidates", |_| true),
+    ("unattributed_reason", |_| true),
+    ("settled", |_| true),
+    ("dataset", |_| true),
+    ("violations", |_| true),
+    ("event_time", |_| true),
+];
+
+/// Whether the names by which AWS knows callers are seen.
+fn names_callers(policy: &Policy) -> bool {
+    // Whether AWS names the caller at all tells types of principals apart.
+    policy.asks_who() || names_told(policy)
+}
+
+/// Whether the names themselves are, and not only whether there are any.
+fn names_told(policy: &Policy) -> bool {
+    let in_exceptions = policy
+        .exceptions()
+        .iter()
+        .any(|it| !it.principals.is_empty());
+    let types = ["AwsIdentity", "Unattributed"];
+    in_exceptions || types.iter().any(|of| policy.tells_apart(of))
+}
+
+fn asks_account(policy: &Policy) -> bool {
+    policy.asks("caller_account_id") || policy.asks("foreign_account")
+}
+
+fn asks_network(policy: &Policy) -> bool {
+    policy.asks("inside_known_networks") || policy.asks("outside_known_networks")
+}
+
+/// Whether workspace and job are seen together.
+fn asks_place(policy: &Policy) -> bool {
+    let in_exceptions = policy.exceptions().iter().any(|it| !it.jobs.is_empty());
+    let entities = ["workspace", "job", "cluster"]
+        .iter()
+        .any(|name| policy.asks(name));
+    let named = ["Workspace", "Job"]
+        .iter()
+        .any(|name| policy.tells_apart(name));
+    in_exceptions || entities || named
+}
+
+fn columns(policy: &Policy) -> Vec<&'static str> {
+    let seen = COLUMNS.iter().filter(|(_, is_seen)| is_seen(policy));
+    seen.map(|(name, _)| *name).collect()
+}
