@@ -11,7 +11,20 @@ use crate::model::{
     Attribution, Interest, JobFacts, KnownGroups, Membership, PrincipalKind, ScimEntry, TimeSpan,
     UtcMicros, Workload, WorkspaceFacts,
 };
+use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Where principals belong, as looked up before: of one index and one interest.
+#[derive(Default)]
+pub struct Memberships {
+    known: HashMap<String, Vec<(TimeSpan, Membership)>, foldhash::fast::FixedState>,
+}
+
+impl Memberships {
+    pub fn clear(&mut self) {
+        self.known.clear();
+    }
+}
 
 impl IdentityIndex {
     /// Returns what is known of the workload of an access at `at`, as far as somebody
@@ -21,6 +34,7 @@ impl IdentityIndex {
         attribution: &Attribution,
         at: UtcMicros,
         interest: &Interest,
+        memberships: &mut Memberships,
     ) -> (Workload, TimeSpan) {
         let mut workload = Workload::default();
         let mut span = TimeSpan::ALWAYS;
@@ -34,9 +48,20 @@ impl IdentityIndex {
             let candidates = candidates
                 .filter(|_| attribution.principal.is_none())
                 .map(|name| (name, None));
-            let memberships = named.chain(candidates);
-            workload.principals = memberships
-                .map(|(name, kind)| self.membership(name, kind, at, interest, &mut span))
+            let asked = named.chain(candidates);
+            workload.principals = asked
+                .map(|(name, kind)| {
+                    let known = memberships.known.entry_ref(name.as_str()).or_default();
+                    let found = known.iter().find(|(span, _)| span.contains(at)).cloned();
+                    let (of, membership) = found.unwrap_or_else(|| {
+                        let mut of = TimeSpan::ALWAYS;
+                        let membership = self.membership(name, kind, at, interest, &mut of);
+                        known.push((of, membership.clone()));
+                        (of, membership)
+                    });
+                    span = span.intersect(of);
+                    membership
+                })
                 .collect();
         }
         let workspace = attribution.workspace_id.as_deref();

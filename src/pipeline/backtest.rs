@@ -11,14 +11,14 @@
 //! holds of it, so that `settle --again` with the policy and the same attribution flags
 //! what is told here.
 
-use crate::identity::IdentityIndex;
+use crate::identity::{IdentityIndex, Memberships};
 use crate::lake::Lake;
 use crate::lake::databricks::read_workloads;
 use crate::lake::error::LakeError;
 use crate::lake::replay::{StoredAccess, StoredViolation, event_ids, replay};
 use crate::lake::settle::files::{DateFile, Holder, Tables};
 use crate::model::{TimeSpan, UtcMicros, Verdict, Workload};
-use crate::policy::{AccessFacts, Judgement, Policy, session_age_span};
+use crate::policy::{AccessFacts, Answers, Judgement, Policy, session_age_span};
 use hashbrown::HashMap;
 use indexmap::IndexMap;
 use rayon::prelude::*;
@@ -131,6 +131,8 @@ struct Worker<'w> {
     /// By what the policy sees.
     judgements: HashMap<Vec<u8>, u32, foldhash::fast::FixedState>,
     judged: Vec<Judgement>,
+    answers: Answers,
+    memberships: Memberships,
     tallies: IndexMap<Label, Tally, foldhash::fast::FixedState>,
     events: u64,
     first: Option<UtcMicros>,
@@ -145,6 +147,8 @@ impl<'w> Worker<'w> {
             index,
             judgements: HashMap::default(),
             judged: Vec::new(),
+            answers: Answers::default(),
+            memberships: Memberships::default(),
             tallies: IndexMap::default(),
             events: 0,
             first: None,
@@ -157,9 +161,12 @@ impl<'w> Worker<'w> {
     fn decide(&mut self, row: &StoredAccess, verdict: Verdict) -> (u32, TimeSpan) {
         let policy = self.policy;
         let access = row.access();
-        let (workload, mut span): (Workload, TimeSpan) =
-            self.index
-                .workload(&row.attribution, row.event_time, policy.interest());
+        let (workload, mut span): (Workload, TimeSpan) = self.index.workload(
+            &row.attribution,
+            row.event_time,
+            policy.interest(),
+            &mut self.memberships,
+        );
         span = span.intersect(policy.moment(row.event_time).1);
         span = span.intersect(session_age_span(&access));
         let location = access.object_key.or(access.list_prefix);
@@ -179,7 +186,8 @@ impl<'w> Worker<'w> {
             Some(number) => *number,
             None => {
                 let number = u32::try_from(self.judged.len()).unwrap_or(u32::MAX);
-                self.judged.push(policy.judge(&facts));
+                let judgement = policy.judge_with(&facts, &mut self.answers);
+                self.judged.push(judgement);
                 self.judgements.insert(self.visible.clone(), number);
                 number
             }

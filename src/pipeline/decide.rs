@@ -17,13 +17,15 @@
 //! a judgement only for one that looks the same to the policy;
 //! a test compares with deciding each access anew.
 
-use crate::identity::{Answer, IdentityIndex, Place, attribute_within, credential};
+use crate::identity::{Answer, IdentityIndex, Memberships, Place, attribute_within, credential};
 use crate::lake::chunks::Parts;
 use crate::model::{
     AccessEvent, Attribution, Client, Credential, Outcome, Principal, Target, TimeSpan, UtcMicros,
     Workload,
 };
-use crate::policy::{AccessFacts, Judgement, Moment, Policy, session_age_hours, session_age_span};
+use crate::policy::{
+    AccessFacts, Answers, Judgement, Moment, Policy, session_age_hours, session_age_span,
+};
 use crate::trail::AccessLog;
 use crate::trail::access_log::GroupIds;
 use hashbrown::HashMap;
@@ -115,6 +117,8 @@ pub struct Decider {
     seen_of: FastMap<SeenKey, u32>,
     /// Judgements by the number of that and what the policy can see of the request.
     judgements: FastMap<Vec<u8>, (u32, Arc<Judgement>)>,
+    /// What the policy said of single principals.
+    answers: Answers,
     /// What it sees of the access at hand; kept for its memory.
     visible: Vec<u8>,
     /// Rules that failed to evaluate: each is warned of once.
@@ -123,6 +127,7 @@ pub struct Decider {
     who: FastMap<WhoKey, Known>,
     /// Workloads of the batch at hand, by the numbers of their attributions.
     workload_of: FastMap<u32, Vec<(TimeSpan, u32)>>,
+    memberships: Memberships,
     /// Decisions of the log at hand, and those of one place.
     of_log: FastMap<LogKey, OfLog>,
     of_place: FastMap<(LogKey, Place), Lasting>,
@@ -279,10 +284,12 @@ impl Decider {
             seen: FastSet::default(),
             seen_of: FastMap::default(),
             judgements: FastMap::default(),
+            answers: Answers::default(),
             visible: Vec::new(),
             warned: HashSet::new(),
             who: FastMap::default(),
             workload_of: FastMap::default(),
+            memberships: Memberships::default(),
             of_log: FastMap::default(),
             of_place: FastMap::default(),
         }
@@ -325,6 +332,7 @@ impl Decider {
         // What another index said holds no longer; the room is used again.
         self.who.clear();
         self.workload_of.clear();
+        self.memberships.clear();
         BatchDecider {
             decider: self,
             index,
@@ -526,7 +534,9 @@ impl BatchDecider<'_> {
         let Some(who) = decider.attributions.get_index(attribution as usize) else {
             return (NONE, TimeSpan::ALWAYS);
         };
-        let (workload, span) = self.index.workload(who, at, interest);
+        let (workload, span) = self
+            .index
+            .workload(who, at, interest, &mut decider.memberships);
         let number = u32::try_from(decider.workloads.insert_full(workload).0).unwrap_or(NONE);
         known.push((span, number));
         (number, span)
@@ -590,7 +600,7 @@ impl BatchDecider<'_> {
         let (judgement_number, judgement) = match decider.judgements.get(visible.as_slice()) {
             Some(judgement) => judgement.clone(),
             None => {
-                let judgement = policy.judge(&facts);
+                let judgement = policy.judge_with(&facts, &mut decider.answers);
                 let failures = judgement.violations.iter().filter(|it| it.is_failure());
                 for failure in failures {
                     let (rule, reason) = (&*failure.rule, &*failure.reason);

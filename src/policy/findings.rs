@@ -7,7 +7,7 @@
 use super::loaded::Policy;
 use super::mentions::Attribute;
 use super::rules::{Effect, RuleInfo};
-use super::vocabulary::known_events;
+use super::scopes::{actions, op};
 use crate::model::{KnownGroups, UtcMicros};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -266,14 +266,13 @@ fn covers_entities(outer: Option<&Json>, inner: Option<&Json>) -> bool {
     let (Some(outer), Some(inner)) = (outer, inner) else {
         return false;
     };
-    let op = |scope: &Json| scope.get("op").and_then(Json::as_str).map(str::to_owned);
     let of_type = |scope: &Json| {
         let of = scope
             .get("entity_type")
             .or_else(|| scope.get("entity")?.get("type"));
         of.and_then(Json::as_str).map(str::to_owned)
     };
-    match (op(outer).as_deref(), op(inner).as_deref()) {
+    match (op(outer), op(inner)) {
         (Some("All"), _) => true,
         _ if outer == inner => true,
         // `is T` holds one of that type, and those of the type in something.
@@ -295,33 +294,17 @@ fn covers_actions(outer: Option<&Json>, inner: Option<&Json>) -> bool {
     let (Some(outer), Some(inner)) = (outer, inner) else {
         return false;
     };
-    let is_all = |scope: &Json| scope.get("op").and_then(Json::as_str) == Some("All");
+    let is_all = |scope: &Json| op(scope) == Some("All");
     if is_all(outer) {
         return true;
     }
     if is_all(inner) {
         return false;
     }
-    let of_outer = actions(outer);
-    actions(inner).is_subset(&of_outer)
-}
-
-/// The events that an action scope holds, and the groups themselves, for events that
-/// have no action of their own.
-fn actions(scope: &Json) -> BTreeSet<String> {
-    let one = scope.get("entity").into_iter();
-    let many = scope.get("entities").and_then(Json::as_array);
-    let names = one.chain(many.into_iter().flatten());
-    let names: Vec<&str> = names
-        .filter_map(|entity| entity.get("id").and_then(Json::as_str))
-        .collect();
-    let is_in = scope.get("op").and_then(Json::as_str) == Some("in");
-    let mut held: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
-    if is_in {
-        let of_groups = known_events().filter(|(_, group)| names.contains(&group.as_str()));
-        held.extend(of_groups.map(|(event, _)| event.to_owned()));
+    match (actions(outer), actions(inner)) {
+        (Some(outer), Some(inner)) => inner.is_subset(&outer),
+        _ => false,
     }
-    held
 }
 
 /// The one group that a rule's scope is for.

@@ -8,15 +8,17 @@
 //! is held against it only once it is settled. Before, only rules count that do not ask
 //! who it was; if none of them forbids it, the verdict is open.
 
+use super::answers::{Answers, Slice};
 use super::facts::Terms;
-use super::mentions::Mentions;
+use super::mentions::{EntityType, Mentions};
+use super::principals::Named;
 use super::reason::DecidingFacts;
 use super::request::{Inputs, Question};
 use super::rules::{DEFAULT_DENY, EVALUATION, Effect, RuleInfo};
+use super::scopes::Scope;
+use super::vocabulary::Vocabulary;
 use crate::model::{Severity, Verdict, Violation};
-use cedar_policy::{
-    AuthorizationError, Authorizer, Decision, EntityUid, PolicyId, PolicySet, Request,
-};
+use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicyId, PolicySet, Request};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ pub struct Judgement {
 /// Evaluates rules and words the answer.
 pub(super) struct Judge {
     set: PolicySet,
+    /// Of each rule, in their order: what its scope asks for.
+    scopes: Vec<(PolicyId, Scope)>,
     authorizer: Authorizer,
     /// What to say when a rule is violated, by its id.
     violations: HashMap<PolicyId, (Violation, Mentions)>,
@@ -44,7 +48,8 @@ pub(super) struct Judge {
 }
 
 /// What the policy says if the access was a certain principal's.
-enum Answer {
+#[derive(Clone)]
+pub(super) enum Answer {
     Allowed,
     Denied(Vec<Violation>),
     Failed(Vec<Violation>),
@@ -70,8 +75,11 @@ impl Judge {
             Effect::Forbid => rule.id.clone(),
         });
         let asking_who = asking_who.collect();
+        let scopes = rules.iter();
+        let scopes = scopes.map(|rule| (PolicyId::new(&rule.id), Scope::of(rule, &groups)));
         Judge {
             set,
+            scopes: scopes.collect(),
             authorizer: Authorizer::new(),
             violations: violations.collect(),
             permits,
@@ -89,20 +97,58 @@ impl Judge {
     }
 
     /// Judges an access as each of the principals it may be of; `None` for inputs
-    /// means that the operation has no action.
-    pub(super) fn judge(&self, inputs: Option<&Inputs<'_>>, terms: Terms<'_>) -> Judgement {
+    /// means that the operation has no action. `kept` are answers that were given, and
+    /// what the policy sees of all but the principal; without them all rules are asked.
+    pub(super) fn judge(
+        &self,
+        inputs: Option<&Inputs<'_>>,
+        terms: Terms<'_>,
+        mut kept: Option<(&mut Answers, &[u8])>,
+    ) -> Judgement {
         let Some(inputs) = inputs else {
             return undetermined(vec![failure("the operation has no action")]);
         };
-        let question = match inputs.question(terms) {
-            Ok(question) => question,
-            Err(fault) => return undetermined(vec![failure(&fault.to_string())]),
-        };
+        let mut question = None;
+        let mut key = Vec::new();
         let (mut allowed, mut denied, mut failed) = (false, false, false);
         let mut violations = Vec::new();
         let facts = DecidingFacts::of(inputs, &self.groups, terms.mentions);
-        for principal in &question.principals {
-            match self.ask(principal.clone(), &question) {
+        for principal in inputs.principals() {
+            let mut ask = |principal: Named<'_>, set: &PolicySet| {
+                let question = question.get_or_insert_with(|| {
+                    inputs.question(terms).map_err(|fault| fault.to_string())
+                });
+                match question {
+                    Ok(question) => self.ask(principal, question, set, terms.vocabulary),
+                    Err(fault) => Answer::Failed(vec![failure(fault)]),
+                }
+            };
+            let answer = match &mut kept {
+                None => ask(*principal, &self.set),
+                Some((answers, seen)) => {
+                    let (dataset, action) = inputs.about();
+                    let about = (principal.of, dataset.map(str::to_owned), action.to_owned());
+                    let slice = answers.slice(about, || self.slice(principal.of, dataset, action));
+                    // Other groups change nothing of what these rules say.
+                    let groups = principal.groups.iter().copied();
+                    let groups: Vec<u32> = groups
+                        .filter(|group| slice.groups.binary_search(group).is_ok())
+                        .collect();
+                    let principal = Named {
+                        groups: &groups,
+                        ..*principal
+                    };
+                    key.clear();
+                    principal.write(&mut key);
+                    key.extend_from_slice(seen);
+                    answers.given(&key).unwrap_or_else(|| {
+                        let answer = ask(principal, &slice.set);
+                        answers.keep(&key, answer.clone());
+                        answer
+                    })
+                }
+            };
+            match answer {
                 Answer::Allowed => allowed = true,
                 Answer::Denied(reasons) => {
                     denied = true;
@@ -147,9 +193,20 @@ impl Judge {
         }
     }
 
-    fn ask(&self, principal: EntityUid, question: &Question) -> Answer {
+    /// Asks Cedar of some rules.
+    fn ask(
+        &self,
+        principal: Named<'_>,
+        question: &Question,
+        set: &PolicySet,
+        vocabulary: &Vocabulary,
+    ) -> Answer {
+        let (uid, entities) = match question.of(principal, vocabulary) {
+            Ok(asked) => asked,
+            Err(fault) => return Answer::Failed(vec![failure(&fault.to_string())]),
+        };
         let request = Request::new(
-            principal,
+            uid,
             question.action.clone(),
             question.resource.clone(),
             question.context.clone(),
@@ -159,9 +216,7 @@ impl Judge {
             Ok(request) => request,
             Err(error) => return Answer::Failed(vec![failure(&error.to_string())]),
         };
-        let response = self
-            .authorizer
-            .is_authorized(&request, &self.set, &question.entities);
+        let response = self.authorizer.is_authorized(&request, set, &entities);
         let diagnostics = response.diagnostics();
         let failures: Vec<Violation> = diagnostics
             .errors()
@@ -182,6 +237,26 @@ impl Judge {
                 Answer::Denied(vec![self.default_deny.clone()])
             }
             Decision::Deny => Answer::Denied(violations),
+        }
+    }
+
+    /// The rules whose scopes may hold.
+    fn slice(&self, principal: EntityType, dataset: Option<&str>, action: &str) -> Slice {
+        let may_hold = |(_, scope): &&(PolicyId, Scope)| scope.may_hold(principal, dataset, action);
+        let rules: Vec<&(PolicyId, Scope)> = self.scopes.iter().filter(may_hold).collect();
+        let mut groups: Vec<u32> = rules
+            .iter()
+            .flat_map(|(_, scope)| scope.groups().iter().copied())
+            .collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let rules = rules
+            .iter()
+            .filter_map(|(id, _)| self.set.policy(id).cloned());
+        Slice {
+            // Rules of a set have ids of their own.
+            set: PolicySet::from_policies(rules).unwrap_or_else(|_| self.set.clone()),
+            groups,
         }
     }
 

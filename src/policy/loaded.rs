@@ -1,5 +1,6 @@
 //! The policy as it is loaded: one immutable value that answers for every access.
 
+use super::answers::Answers;
 use super::datasets::Datasets;
 use super::error::{PolicyError, PolicyErrors};
 use super::examples::{Example, parse_examples};
@@ -103,12 +104,17 @@ impl Policy {
         };
         let settings = Settings::check(settings, &mut faults);
         let interest = interest(&rules);
+        let actions = rules
+            .list
+            .iter()
+            .flat_map(|rule| rule.actions.iter().cloned());
+        let actions: BTreeSet<String> = actions.collect();
         let policy = Policy {
             version: version(&files, &settings),
             judge: Judge::new(rules.set, &rules.list, interest.groups.clone()),
             rules: rules.list,
             mentions: rules.mentions,
-            vocabulary: Vocabulary::new(&interest.groups)?,
+            vocabulary: Vocabulary::new(&interest.groups, Some(&actions))?,
             interest,
             files,
             datasets,
@@ -277,14 +283,25 @@ impl Policy {
     /// [`session_age_hours`](super::session_age_hours), [`Policy::moment`],
     /// and the inputs that [`Policy::reads`] names. Nothing else enters it.
     pub fn judge(&self, facts: &AccessFacts<'_>) -> Judgement {
-        self.judge_on(facts, self.mentions)
+        self.judge_with(facts, &mut Answers::default())
     }
 
-    fn judge_on(&self, facts: &AccessFacts<'_>, mentions: Mentions) -> Judgement {
+    /// Judges one access by answers that this policy gave before, and keeps what it says.
+    pub fn judge_with(&self, facts: &AccessFacts<'_>, answers: &mut Answers) -> Judgement {
         let facts = self.facts(facts);
-        let terms = self.terms(mentions);
-        let mut judgement = self.judge.judge(facts.inputs(terms).as_ref(), terms);
-        let covering: Vec<usize> = self.exceptions.covering(&facts).collect();
+        let terms = self.terms(self.mentions);
+        let mut seen = Vec::new();
+        facts.write_where(terms, &mut seen);
+        facts.write_request(terms, &mut seen);
+        let inputs = facts.inputs(terms);
+        let kept = Some((answers, seen.as_slice()));
+        let judgement = self.judge.judge(inputs.as_ref(), terms, kept);
+        self.marked(judgement, &facts)
+    }
+
+    /// Marks what exceptions cover.
+    fn marked(&self, mut judgement: Judgement, facts: &Facts<'_>) -> Judgement {
+        let covering: Vec<usize> = self.exceptions.covering(facts).collect();
         self.exceptions.mark(&mut judgement.violations, &covering);
         judgement
     }
@@ -335,9 +352,18 @@ impl Policy {
 
 #[cfg(test)]
 impl Policy {
-    /// Judges as if the rules mentioned everything.
+    /// Judges as if the rules mentioned everything, by all rules, with all actions kept
+    /// apart.
     pub(super) fn judge_on_everything(&self, facts: &AccessFacts<'_>) -> Judgement {
-        self.judge_on(facts, Mentions::ALL)
+        let facts = self.facts(facts);
+        let groups = &self.interest.groups;
+        let vocabulary = Vocabulary::new(groups, None).expect("a vocabulary");
+        let terms = Terms {
+            vocabulary: &vocabulary,
+            ..self.terms(Mentions::ALL)
+        };
+        let judgement = self.judge.judge(facts.inputs(terms).as_ref(), terms, None);
+        self.marked(judgement, &facts)
     }
 }
 

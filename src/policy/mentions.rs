@@ -17,7 +17,7 @@ use std::slice;
 macro_rules! names {
     ($(#[$doc:meta])* $type:ident { $($variant:ident $name:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub(super) enum $type { $($variant,)* }
 
@@ -136,6 +136,8 @@ names! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mentions {
     attributes: u128,
+    /// Those of which more is seen than whether they are there.
+    values: u128,
     /// The types whose entities are told apart by name.
     names: u128,
     /// Whether principals are told apart by their type.
@@ -192,6 +194,7 @@ impl Mentions {
     /// Everything.
     pub(super) const ALL: Mentions = Mentions {
         attributes: u128::MAX,
+        values: u128::MAX,
         names: u128::MAX,
         principal_types: true,
         groups: true,
@@ -203,6 +206,7 @@ impl Mentions {
     pub(super) fn and(self, other: Mentions) -> Mentions {
         Mentions {
             attributes: self.attributes | other.attributes,
+            values: self.values | other.values,
             names: self.names | other.names,
             principal_types: self.principal_types || other.principal_types,
             groups: self.groups || other.groups,
@@ -222,6 +226,11 @@ impl Mentions {
     /// Whether an attribute is mentioned.
     pub(super) fn has(self, attribute: Attribute) -> bool {
         self.attributes & attribute.bit() != 0
+    }
+
+    /// Whether the value of an attribute is seen, and not only that it is there.
+    pub(super) fn reads(self, attribute: Attribute) -> bool {
+        self.values & attribute.bit() != 0
     }
 
     /// Whether entities of a type are told apart by name.
@@ -295,7 +304,11 @@ impl Mentions {
             "Value" => self.literals(body),
             "Var" => self.variable(body.as_str()?, used),
             "." => {
-                self.attribute(body.get("attr")?.as_str()?, used);
+                let name = body.get("attr")?.as_str()?;
+                self.attribute(name, used);
+                if let Some(attribute) = Attribute::parse(name) {
+                    self.values |= attribute.bit();
+                }
                 self.expression(body.get("left")?, Use::Left)
             }
             "has" => {
@@ -415,7 +428,10 @@ impl Mentions {
         let of_range = Attribute::ALL
             .iter()
             .filter(|&&attribute| attribute >= first && attribute <= last);
-        of_range.for_each(|attribute| self.attributes |= attribute.bit());
+        of_range.for_each(|attribute| {
+            self.attributes |= attribute.bit();
+            self.values |= attribute.bit();
+        });
     }
 }
 
@@ -425,6 +441,7 @@ impl Mentions {
     pub(super) fn from_bits(attributes: u128, names: u128, principal_types: bool) -> Mentions {
         Mentions {
             attributes,
+            values: attributes,
             names,
             principal_types,
             groups: false,
@@ -593,6 +610,14 @@ mod tests {
         check(r#"context.job == Job::"1/77""#, expect!["job Job"]);
         check(r#"context.job in Workspace::"1""#, expect!["job Workspace"]);
         check(r#"[context.job].contains(Job::"1/77")"#, expect!["job Job"]);
+    }
+
+    #[test]
+    fn that_an_attribute_is_there_is_told_from_its_value() {
+        let mentions = of(r#"context has job_id && context has tls && context.tls == "1.1""#);
+        assert!(mentions.has(Attribute::JobId) && !mentions.reads(Attribute::JobId));
+        assert!(mentions.has(Attribute::Tls) && mentions.reads(Attribute::Tls));
+        assert!(of("[context].contains(context)").reads(Attribute::JobId));
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //!    `vocabulary` for its names, `settings` for what is known;
 //!    `values` are its attributes before they are Cedar's.
 //! 5. `judge` asks Cedar for every candidate and words the answer, with the facts that
-//!    decided (`reason`).
+//!    decided (`reason`). Only rules whose `scopes` may hold are asked, and `answers` are
+//!    kept.
 //! 6. `packs` are policies to start from; `examples` are accesses that an author expects verdicts of; `findings` are what
 //!    the author probably did not mean; `suggest` drafts permits from what was seen.
 //!
@@ -23,6 +24,7 @@
 //! [`Policy::judge`] names, and from the bytes of [`Policy::visible_who`]
 //! and [`Policy::visible_request`], so that callers may keep it. Property tests hold it.
 
+mod answers;
 mod context;
 mod datasets;
 mod error;
@@ -40,6 +42,7 @@ mod reads;
 mod reason;
 mod request;
 mod rules;
+mod scopes;
 mod settings;
 mod suggest;
 mod values;
@@ -49,6 +52,7 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
+pub use answers::Answers;
 pub use error::{PolicyError, PolicyErrors};
 pub use examples::{Example, Tested};
 pub use exceptions::Exception;

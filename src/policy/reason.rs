@@ -95,12 +95,13 @@ impl<'a> DecidingFacts<'a> {
             let value = self.told.iter().find(|(told, _)| told == attribute);
             let name = attribute.as_str();
             facts.push(match value {
+                Some(_) if !rule.reads(*attribute) => format!("{name} known"),
                 Some((_, value)) => format!("{name} {value}"),
                 None => format!("no {name}"),
             });
         }
         for (owner, attribute, value) in &self.of_workload {
-            if rule.has(*owner) && rule.has(*attribute) {
+            if rule.has(*owner) && rule.reads(*attribute) {
                 let (owner, name) = (owner.as_str(), attribute.as_str());
                 facts.push(format!("{owner}.{name} {value}"));
             }

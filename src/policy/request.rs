@@ -43,13 +43,13 @@ struct Resource<'a> {
     attributes: Attributes<'a>,
 }
 
-/// A request to Cedar, for each of its principals.
+/// A request to Cedar, but for its principal.
 pub(super) struct Question {
-    pub principals: Vec<EntityUid>,
     pub action: EntityUid,
     pub resource: EntityUid,
     pub context: Context,
-    pub entities: Entities,
+    /// All but the principal.
+    pub entities: Vec<Entity>,
 }
 
 /// What a fault of ours, or of Cedar's constructors, is reported with.
@@ -120,6 +120,12 @@ impl<'a> Facts<'a> {
         let mentions = terms.mentions;
         write_all(&self.principals(mentions), out);
         out.push(u8::from(self.has_more_candidates(mentions)));
+        self.write_where(terms, out);
+    }
+
+    /// Writes the same but for the principals.
+    pub(super) fn write_where(&self, terms: Terms<'a>, out: &mut Vec<u8>) {
+        let mentions = terms.mentions;
         self.workloads(mentions).write(out);
         // Whatever the request's level will be; an object's place is its bucket's.
         for level in [Level::Account, Level::Bucket] {
@@ -218,22 +224,25 @@ impl Inputs<'_> {
         let vocabulary = terms.vocabulary;
         let (resource, mut entities) = self.entities(vocabulary)?;
         entities.push(self.action.entity.clone());
-        let mut principals = Vec::with_capacity(self.principals.len());
-        for (place, principal) in self.principals.iter().enumerate() {
-            let entity = principal_entity(*principal, place, vocabulary)?;
-            principals.push(entity.uid());
-            entities.push(entity);
-        }
         let mut context = self.context.expressions()?;
         self.workloads
             .put(vocabulary, &mut context, &mut entities)?;
         Ok(Question {
-            principals,
             action: self.action.uid.clone(),
             resource,
             context: Context::from_pairs(context)?,
-            entities: Entities::from_entities(entities, None)?,
+            entities,
         })
+    }
+
+    /// Whom the access is judged as.
+    pub(super) fn principals(&self) -> &[Named<'_>] {
+        &self.principals
+    }
+
+    /// The name of the dataset, if rules name datasets, and of the action.
+    pub(super) fn about(&self) -> (Option<&str>, &str) {
+        (self.resource.dataset, self.action.name())
     }
 
     /// Returns the resource and the entities that say what it lies in.
@@ -273,26 +282,25 @@ impl Inputs<'_> {
     }
 }
 
-/// A principal in its groups. What no rule tells apart by name is told apart by its
-/// place among the principals, for each is in groups of its own.
-fn principal_entity(
-    principal: Named<'_>,
-    place: usize,
-    vocabulary: &Vocabulary,
-) -> Result<Entity, Fault> {
-    let number = place.to_string();
-    let name = match (principal.name, place) {
-        ("", 1..) => number.as_str(),
-        (name, _) => name,
-    };
-    let groups = principal.groups.iter();
-    let parents = groups.filter_map(|place| vocabulary.group(*place));
-    let active = principal
-        .active
-        .map(|active| ("active".to_owned(), RestrictedExpression::new_bool(active)));
-    Ok(Entity::new(
-        vocabulary.entity(principal.of, name),
-        active.into_iter().collect::<HashMap<_, _>>(),
-        parents.cloned().collect(),
-    )?)
+impl Question {
+    /// The question of one principal: who that is, and all entities.
+    pub(super) fn of(
+        &self,
+        principal: Named<'_>,
+        vocabulary: &Vocabulary,
+    ) -> Result<(EntityUid, Entities), Fault> {
+        let groups = principal.groups.iter();
+        let parents = groups.filter_map(|place| vocabulary.group(*place));
+        let active = principal
+            .active
+            .map(|active| ("active".to_owned(), RestrictedExpression::new_bool(active)));
+        let entity = Entity::new(
+            vocabulary.entity(principal.of, principal.name),
+            active.into_iter().collect::<HashMap<_, _>>(),
+            parents.cloned().collect(),
+        )?;
+        let uid = entity.uid();
+        let entities = self.entities.iter().cloned().chain([entity]);
+        Ok((uid, Entities::from_entities(entities, None)?))
+    }
 }

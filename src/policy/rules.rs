@@ -50,6 +50,8 @@ pub struct RuleInfo {
     pub groups: Vec<String>,
     /// The datasets that it names.
     pub datasets: Vec<String>,
+    /// The actions that it names, groups of them too.
+    pub actions: Vec<String>,
     /// The name of the file that holds it.
     pub file: String,
     /// The line in that file where it begins.
@@ -199,6 +201,7 @@ impl Rules {
             asks_who: false,
             groups: named(policy, "Group"),
             datasets: named(policy, "Dataset"),
+            actions: named(policy, "Action"),
             file: file.to_owned(),
             line,
             json: Arc::default(),

@@ -5,7 +5,7 @@ use super::mentions::{Attribute, Mentions};
 use super::request::Fault;
 use cedar_policy::RestrictedExpression;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The value of an attribute.
 #[derive(Debug)]
@@ -17,6 +17,19 @@ pub(super) enum Value<'a> {
     /// A set that is the same for every access under one policy.
     Setting(&'a [String]),
     Record(Attributes<'a>),
+}
+
+impl<'a> Value<'a> {
+    /// One value for all of its type: where rules look only whether there is one.
+    fn presence(self) -> Value<'a> {
+        match self {
+            Value::Text(_) => Value::Text(""),
+            Value::Truth(_) => Value::Truth(false),
+            Value::Long(_) => Value::Long(0),
+            Value::Address(_) => Value::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Value::Setting(_) | Value::Record(_) => self,
+        }
+    }
 }
 
 /// Attributes as Cedar takes them.
@@ -46,6 +59,10 @@ impl<'a> Attributes<'a> {
         if self.mentions.has(attribute)
             && let Some(value) = value()
         {
+            let value = match self.mentions.reads(attribute) {
+                true => value,
+                false => value.presence(),
+            };
             self.values.push((attribute, value));
         }
     }

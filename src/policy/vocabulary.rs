@@ -12,7 +12,7 @@ use super::mentions::EntityType;
 use crate::model::Operation;
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid};
 use hashbrown::HashMap;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// What a request is addressed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,13 @@ pub fn known_events() -> impl Iterator<Item = (&'static str, Operation)> {
     EVENTS
         .iter()
         .flat_map(|&(operation, _, names)| names.iter().map(move |&name| (name, operation)))
+}
+
+/// The events in a group of actions, by its name.
+pub(super) fn events_in(group: &str) -> impl Iterator<Item = &'static str> {
+    let events = EVENTS.iter();
+    let events = events.filter(move |(operation, ..)| operation.as_str() == group);
+    events.flat_map(|(.., names)| names.iter().copied())
 }
 
 /// An action as a request and its store of entities need it.
@@ -82,18 +89,30 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    pub(super) fn new(groups: &[String]) -> Result<Vocabulary, PolicyError> {
+    /// `groups` are those that rules name; `named` the actions. Events that no rule names
+    /// are one action for each group and kind of resource, the first of them: rules cannot
+    /// tell them apart but by `context.event_name`. `None` keeps all apart.
+    pub(super) fn new(
+        groups: &[String],
+        named: Option<&BTreeSet<String>>,
+    ) -> Result<Vocabulary, PolicyError> {
         let group_type = type_name("Group")?;
         let action_type = type_name("Action")?;
         let action_uid = |name: &str| uid(&action_type, name);
         let mut actions = HashMap::new();
         for &(operation, level, names) in EVENTS {
             let group = action_uid(operation.as_str());
-            for &name in names {
-                let uid = action_uid(name);
+            let is_told = |name: &&&str| named.is_none_or(|named| named.contains(**name));
+            let one_of_all = names.iter().find(|name| !is_told(name));
+            for name in names {
+                let stands_for = match one_of_all {
+                    Some(one) if !is_told(&name) => one,
+                    _ => name,
+                };
+                let uid = action_uid(stands_for);
                 let parents = HashSet::from([group.clone()]);
                 let entity = Entity::new_no_attrs(uid.clone(), parents);
-                actions.insert(name, Action { level, uid, entity });
+                actions.insert(*name, Action { level, uid, entity });
             }
         }
         let member_of = groups.iter();
@@ -204,7 +223,7 @@ mod tests {
             .iter()
             .map(|action| action.uid().to_string())
             .collect();
-        let vocabulary = Vocabulary::new(&[]).unwrap();
+        let vocabulary = Vocabulary::new(&[], None).unwrap();
         let in_table: BTreeSet<String> = vocabulary
             .actions
             .values()
@@ -229,7 +248,7 @@ mod tests {
 
     #[test]
     fn an_unknown_event_is_its_groups_action() {
-        let vocabulary = Vocabulary::new(&[]).unwrap();
+        let vocabulary = Vocabulary::new(&[], None).unwrap();
         let (action, level) = vocabulary.action("RenameObject", Operation::Write).unwrap();
         assert_eq!(action.uid.to_string(), r#"Action::"write""#);
         assert_eq!(level, Level::Object);

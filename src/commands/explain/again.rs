@@ -5,7 +5,7 @@
 //! claims is checked, also what AWS recorded.
 
 use super::super::cells::Cells;
-use crate::identity::{IdentityIndex, attribute, credential};
+use crate::identity::{IdentityIndex, Memberships, attribute, credential};
 use crate::lake::columns::batch;
 use crate::lake::s3_access::{DecidedAccess, RowSource, columns, partition_columns};
 use crate::lake::store::s3_access_schema;
@@ -108,7 +108,8 @@ pub fn decide(
     let credential = credential(access.principal);
     let location = access.object_key.or(access.list_prefix);
     let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
-    let (workload, _) = index.workload(&attribution, access.event_time, policy.interest());
+    let (at, interest) = (access.event_time, policy.interest());
+    let (workload, _) = index.workload(&attribution, at, interest, &mut Memberships::default());
     let judgement = policy.judge(&AccessFacts {
         access,
         attribution: &attribution,

@@ -2,8 +2,8 @@
 
 use super::lake_facts::{group, scim};
 use super::*;
-use crate::identity::known_groups;
 use crate::identity::people::People;
+use crate::identity::{Memberships, known_groups};
 use crate::model::{GroupChange, Interest, ScimEntry, ScimKind, TimeSpan};
 use expect_test::expect;
 use proptest::prelude::*;
@@ -164,7 +164,12 @@ fn who_left_is_told_from_whom_no_snapshot_can_tell_of() {
             principal: some(name),
             ..Attribution::default()
         };
-        let (workload, span) = index.workload(&attribution, at(hour * 3600), &interest);
+        let (workload, span) = index.workload(
+            &attribution,
+            at(hour * 3600),
+            &interest,
+            &mut Memberships::default(),
+        );
         assert!(span.contains(at(hour * 3600)));
         workload.principals[0].active
     };

@@ -175,7 +175,12 @@ fn check(policy: Arc<Policy>, sessions: &[Value], logs: [&[Shape]; 2]) {
             let location = access.object_key.or(access.list_prefix);
             let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
             let at = access.event_time;
-            let (workload, _) = index.workload(&attribution, at, policy.interest());
+            let (workload, _) = index.workload(
+                &attribution,
+                at,
+                policy.interest(),
+                &mut Memberships::default(),
+            );
             let judgement = policy.judge(&AccessFacts {
                 access: &access,
                 attribution: &attribution,

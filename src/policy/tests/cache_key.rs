@@ -224,7 +224,7 @@ proptest! {
         let base = vary(&case, &one, Reads::default());
         let varied = vary(&base, &other, reads);
         prop_assume!(session_age_hours(&base.access()) == session_age_hours(&varied.access()));
-        let vocabulary = Vocabulary::new(&[]).unwrap();
+        let vocabulary = Vocabulary::new(&[], None).unwrap();
         let settings = Settings::check(&PolicySettings::default(), &mut Vec::new());
         let datasets = Datasets::default();
         let terms = Terms {
@@ -259,7 +259,7 @@ proptest! {
             case.operation = operation;
         }
         let groups = ["analysts", "engineers"].map(str::to_owned);
-        let vocabulary = Vocabulary::new(&groups).unwrap();
+        let vocabulary = Vocabulary::new(&groups, None).unwrap();
         let settings = PolicySettings {
             own_account_ids: vec!["111122223333".to_owned()],
             ..PolicySettings::default()
@@ -288,15 +288,16 @@ proptest! {
         };
         let inputs = facts.inputs(terms).unwrap();
         let question = inputs.question(terms).unwrap();
-        for principal in &question.principals {
+        for principal in inputs.principals() {
+            let (principal, entities) = question.of(*principal, &vocabulary).unwrap();
+            cedar_policy::Entities::from_entities(entities, Some(&SCHEMA)).unwrap();
             Request::new(
-                principal.clone(),
+                principal,
                 question.action.clone(),
                 question.resource.clone(),
                 question.context.clone(),
                 Some(&SCHEMA),
             ).unwrap();
         }
-        cedar_policy::Entities::from_entities(question.entities.clone(), Some(&SCHEMA)).unwrap();
     }
 }

@@ -143,7 +143,7 @@ impl Case {
     }
 
     /// Gives what the policy judges on to `look`.
-    fn with_facts<T>(&self, policy: &Policy, look: impl Fn(&AccessFacts<'_>) -> T) -> T {
+    fn with_facts<T>(&self, policy: &Policy, mut look: impl FnMut(&AccessFacts<'_>) -> T) -> T {
         let access = self.access();
         let key = access.object_key.or(access.list_prefix);
         look(&AccessFacts {

@@ -6,6 +6,7 @@ use super::*;
 use crate::model::{
     ClusterFacts, Confidence, JobFacts, Membership, UnattributedReason, WorkspaceFacts,
 };
+use crate::policy::Answers;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -340,6 +341,24 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn kept_answers_are_those_that_would_be_given(
+        cases in proptest::collection::vec(full_case(), 8), fields in proptest::collection::vec(any::<Index>(), 8),
+    ) {
+        for policy in &*POLICIES {
+            let mut answers = Answers::default();
+            // Each beside a variant that shares most with it.
+            for (place, field) in fields.iter().enumerate() {
+                let mut varied = cases[place].clone();
+                field.get(FIELDS)(&mut varied, &cases[(place + 1) % cases.len()]);
+                for case in [&cases[place], &varied] {
+                    let kept = case.with_facts(policy, |facts| policy.judge_with(facts, &mut answers));
+                    prop_assert_eq!(kept, case.judge(policy));
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_is_not_mentioned_changes_nothing(mut case in full_case()) {
