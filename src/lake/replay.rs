@@ -91,9 +91,28 @@ impl StoredAccess {
 /// What AWS calls a caller: every session has a name of its own.
 const NAMES: [&str; 3] = ["principal_arn", "principal_id", "user_name"];
 
-/// Replays the rows of a file, told apart by these columns; by what AWS calls the
-/// callers of role sessions only if `names_told`, else by whether it names them.
-/// `decide` is given a row that is like none before it, and
+/// Texts of which each row has its own, by which rows are told apart only if asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    /// What AWS calls the callers of role sessions; else whether it names them.
+    pub names: bool,
+    pub object_keys: bool,
+    pub list_prefixes: bool,
+}
+
+impl Told {
+    /// Whether rows are told apart by the column itself.
+    fn has(self, column: &str) -> bool {
+        match column {
+            "object_key" => self.object_keys,
+            "list_prefix" => self.list_prefixes,
+            name => self.names || !NAMES.contains(&name),
+        }
+    }
+}
+
+/// Replays the rows of a file, told apart by these columns, and by the number that
+/// `locate` gives for bucket and key, or prefix. `decide` is given a row that is like none before it, and
 /// says which number it goes by and for which times rows alike do; `count` is given the
 /// number of each row with its place in the file and its time. Answers how many rows
 /// there were.
@@ -103,7 +122,8 @@ const NAMES: [&str; 3] = ["principal_arn", "principal_id", "user_name"];
 pub fn replay(
     tables: &Tables,
     file: &DateFile,
-    (columns, names_told): (&[&str], bool),
+    (columns, told): (&[&str], Told),
+    locate: impl Fn(Option<&str>, Option<&str>) -> i32,
     mut decide: impl FnMut(&StoredAccess) -> (u32, TimeSpan),
     mut count: impl FnMut(u32, usize, UtcMicros),
 ) -> Result<u64, LakeError> {
@@ -112,13 +132,14 @@ pub fn replay(
     let mut first_row = 0;
     for batch in batches {
         let batch = batch.map_err(|error| tables.unreadable(file, error))?;
-        let mut rows = Rows::of(&batch, names_told);
+        let mut rows = Rows::of(&batch, told);
         let mut known: HashMap<Vec<i32>, Vec<(TimeSpan, u32)>, foldhash::fast::FixedState> =
             HashMap::default();
         let mut key = Vec::new();
         let mut last: Option<(Vec<i32>, TimeSpan, u32)> = None;
         for row in 0..batch.num_rows() {
             rows.key(row, &mut key);
+            key.push(locate(rows.bucket.at(row), rows.path(row)));
             let at = time_at(rows.event_time, row).unwrap_or_default();
             let place = first_row + row;
             if let Some((before, span, number)) = &last
@@ -216,6 +237,9 @@ struct Rows<'b> {
     /// Names of callers, and the role, in whose sessions only their presence counts.
     names: Vec<Texts<'b>>,
     role: Texts<'b>,
+    bucket: Texts<'b>,
+    object_key: Texts<'b>,
+    list_prefix: Texts<'b>,
     truths: Vec<&'b ArrayRef>,
     times: Vec<&'b ArrayRef>,
     lists: Vec<Lists<'b>>,
@@ -283,11 +307,14 @@ impl<'b> Lists<'b> {
 }
 
 impl<'b> Rows<'b> {
-    fn of(batch: &'b RecordBatch, names_told: bool) -> Rows<'b> {
+    fn of(batch: &'b RecordBatch, told: Told) -> Rows<'b> {
         let mut rows = Rows {
             batch,
             names: Vec::new(),
             role: Texts::of(batch, "role_arn"),
+            bucket: Texts::of(batch, "bucket"),
+            object_key: Texts::of(batch, "object_key"),
+            list_prefix: Texts::of(batch, "list_prefix"),
             event_time: batch.column_by_name("event_time"),
             texts: Vec::new(),
             truths: Vec::new(),
@@ -301,8 +328,10 @@ impl<'b> Rows<'b> {
                 DataType::Timestamp(..) if field.name() != "event_time" => rows.times.push(column),
                 DataType::List(_) => rows.lists.extend(column.as_list_opt().map(Lists::of)),
                 DataType::Timestamp(..) => {}
-                _ if !names_told && NAMES.contains(&field.name().as_str()) => {
-                    rows.names.push(Texts::of(batch, field.name()));
+                _ if !told.has(field.name()) => {
+                    if NAMES.contains(&field.name().as_str()) {
+                        rows.names.push(Texts::of(batch, field.name()));
+                    }
                 }
                 _ => rows.texts.push(Texts::of(batch, field.name())),
             }
@@ -326,6 +355,11 @@ impl<'b> Rows<'b> {
             key.extend(halves(time_at(Some(times), row).unwrap_or(UtcMicros::MIN)));
         }
         key.extend(self.lists.iter_mut().map(|lists| lists.number(row)));
+    }
+
+    /// The key, or the prefix of a list.
+    fn path(&self, row: usize) -> Option<&'b str> {
+        self.object_key.at(row).or_else(|| self.list_prefix.at(row))
     }
 
     fn text(&self, name: &str, row: usize) -> Option<String> {

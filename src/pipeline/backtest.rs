@@ -15,7 +15,7 @@ use crate::identity::{IdentityIndex, Memberships};
 use crate::lake::Lake;
 use crate::lake::databricks::read_workloads;
 use crate::lake::error::LakeError;
-use crate::lake::replay::{StoredAccess, StoredViolation, event_ids, replay};
+use crate::lake::replay::{StoredAccess, StoredViolation, Told, event_ids, replay};
 use crate::lake::settle::files::{DateFile, Holder, Tables};
 use crate::model::{TimeSpan, UtcMicros, Verdict, Workload};
 use crate::policy::{AccessFacts, Answers, Judgement, Policy, session_age_span};
@@ -258,7 +258,11 @@ fn work_through(
                 let rows = replay(
                     tables,
                     file,
-                    (&columns, names_told(policy)),
+                    (&columns, told_apart(policy)),
+                    |bucket, path| {
+                        let dataset = policy.dataset_of(bucket, path);
+                        dataset.map_or(-1, |dataset| i32::try_from(dataset).unwrap_or(i32::MAX))
+                    },
                     |row| worker.borrow_mut().decide(row, file.verdict),
                     |number_of, place, at| {
                         worker.borrow_mut().count(number_of, (number, place), at);
@@ -479,6 +483,16 @@ const COLUMNS: &[Column] = &[
 fn names_callers(policy: &Policy) -> bool {
     // Whether AWS names the caller at all tells types of principals apart.
     policy.asks_who() || names_told(policy)
+}
+
+/// By which texts of their own rows are told apart.
+fn told_apart(policy: &Policy) -> Told {
+    let reads = policy.reads();
+    Told {
+        names: names_told(policy),
+        object_keys: reads.object_key,
+        list_prefixes: reads.list_prefix,
+    }
 }
 
 /// Whether the names themselves are, and not only whether there are any.
