@@ -45,7 +45,8 @@ impl People {
         found
     }
 
-    /// Whether SCIM showed the principal as active at `at`; `None` where it cannot be
+    /// Whether SCIM showed the principal as active at `at` (who was never shown up to then
+    /// may be new); `None` where it cannot be
     /// told: no snapshot of its kind is that old, unless a later one shows it.
     pub(super) fn is_active(
         &self,
@@ -68,10 +69,16 @@ impl People {
             .filter(|entry| entry.kind == kind && entry.seen_at == snapshot);
         // SCIM leaves `active` out where it is true.
         let is_active = shown.map(|entry| entry.active.unwrap_or(true)).max();
+        let was_shown = || {
+            let mut entries = self.named(&person.name);
+            entries.any(|entry| entry.kind == kind && entry.seen_at < snapshot)
+        };
         match is_active {
             Some(true) => Some(true),
-            not_active if snapshot <= at => Some(not_active.unwrap_or(false)),
-            _ => None,
+            _ if snapshot > at => None,
+            Some(false) => Some(false),
+            // Gone, if an earlier snapshot showed it; else perhaps not there yet.
+            None => was_shown().then_some(false),
         }
     }
 

@@ -14,10 +14,12 @@ use crate::model::{
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 
+type ByName = HashMap<String, Vec<(TimeSpan, Membership)>, foldhash::fast::FixedState>;
+
 /// Where principals belong, as looked up before: of one index and one interest.
 #[derive(Default)]
 pub struct Memberships {
-    known: HashMap<String, Vec<(TimeSpan, Membership)>, foldhash::fast::FixedState>,
+    known: HashMap<Option<PrincipalKind>, ByName>,
 }
 
 impl Memberships {
@@ -51,7 +53,8 @@ impl IdentityIndex {
             let asked = named.chain(candidates);
             workload.principals = asked
                 .map(|(name, kind)| {
-                    let known = memberships.known.entry_ref(name.as_str()).or_default();
+                    let of_kind = memberships.known.entry(kind).or_default();
+                    let known = of_kind.entry_ref(name.as_str()).or_default();
                     let found = known.iter().find(|(span, _)| span.contains(at)).cloned();
                     let (of, membership) = found.unwrap_or_else(|| {
                         let mut of = TimeSpan::ALWAYS;

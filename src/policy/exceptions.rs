@@ -174,7 +174,8 @@ impl Exceptions {
 
     /// Marks the violations that exceptions cover; of several the first.
     pub(super) fn mark(&self, violations: &mut [Violation], covering: &[usize]) {
-        for violation in violations {
+        // A rule that failed is no violation that anybody approved.
+        for violation in violations.iter_mut().filter(|it| !it.is_failure()) {
             let exceptions = covering.iter().filter_map(|place| self.list.get(*place));
             let exception = exceptions
                 .into_iter()

@@ -181,13 +181,13 @@ fn id_of(dataset: &str, to: &Grantee) -> String {
 
 /// Makes ids that are alike distinct.
 fn distinct(mut suggestions: Vec<Suggestion>) -> Vec<Suggestion> {
-    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
     for suggestion in &mut suggestions {
-        let count = taken.entry(suggestion.id.clone()).or_default();
-        *count += 1;
-        if *count > 1 {
-            let number = *count;
-            suggestion.id = format!("{}-{number}", suggestion.id);
+        let base = suggestion.id.clone();
+        let mut number = 1;
+        while !taken.insert(suggestion.id.clone()) {
+            number += 1;
+            suggestion.id = format!("{base}-{number}");
         }
     }
     suggestions

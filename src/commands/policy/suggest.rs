@@ -250,19 +250,17 @@ impl Draft {
         if !self.left_out.is_empty() {
             text.push_str("\n// Not permitted: nobody in particular did it, or with a credential of long life.\n");
             for (dataset, path, why, events) in &self.left_out {
-                text.push_str(&format!(
-                    "//   {:>10} events on {dataset} by {path} ({why})\n",
-                    grouped(*events)
-                ));
+                let events = grouped(*events);
+                comment(
+                    &mut text,
+                    &format!("{events:>10} events on {dataset} by {path} ({why})"),
+                );
             }
         }
         if !self.unused.is_empty() {
             text.push_str("\n// Granted, and used by nobody in this time:\n");
             for (kind, name, of) in &self.unused {
-                let line = format!("//   {kind} `{name}`: {of}");
-                // A name may hold a line's end; what follows would be no comment.
-                text.extend(line.chars().map(|c| if c.is_control() { ' ' } else { c }));
-                text.push('\n');
+                comment(&mut text, &format!("{kind} `{name}`: {of}"));
             }
         }
         text
@@ -306,4 +304,11 @@ impl Draft {
             "unused": unused.collect::<Vec<_>>(),
         })
     }
+}
+
+/// Adds a line that stays a comment, whatever names it holds.
+fn comment(text: &mut String, line: &str) {
+    text.push_str("//   ");
+    text.extend(line.chars().map(|c| if c.is_control() { ' ' } else { c }));
+    text.push('\n');
 }

@@ -179,6 +179,8 @@ fn who_left_is_told_from_whom_no_snapshot_can_tell_of() {
     assert_eq!(active("bob@example.com", 3), Some(false));
     // The first snapshot is later, and says nothing of the time before.
     assert_eq!(active("carl@example.com", 0), None);
-    assert_eq!(active("carl@example.com", 2), Some(false));
+    // He may be new.
+    assert_eq!(active("carl@example.com", 2), None);
+    assert_eq!(active("carl@example.com", 3), Some(false));
     assert_eq!(active("0b7e4a51-0000-4000-8000-000000000000", 4), None);
 }
