@@ -55,9 +55,11 @@ mod stages;
 use bricktrail::identity::IdentitySettings;
 use bricktrail::lake::Lake;
 use bricktrail::model::UtcMicros;
+use bricktrail::pipeline::limits::Limits;
 use bricktrail::pipeline::report::Report;
-use bricktrail::pipeline::scan::{Progress, ScanJob, ScanLimits, scan};
+use bricktrail::pipeline::scan::{ScanJob, scan};
 use bricktrail::pipeline::source::{LocalListing, SourceTotals};
+use bricktrail::pipeline::stages::Progress;
 use bricktrail::policy::{Policy, PolicySettings};
 use corpus::{Corpus, Manifest};
 use serde::{Deserialize, Serialize};
@@ -272,7 +274,7 @@ struct Silent;
 impl Progress for Silent {
     fn starts(&self, _: SourceTotals) {}
     fn object(&self, _: u64) {}
-    fn committed(&self, _: u64) {}
+    fn committed(&self, _: &bricktrail::pipeline::report::Report) {}
 }
 
 fn now() -> UtcMicros {
@@ -287,7 +289,7 @@ fn run_scan(task: &Task) -> ScanResult {
         listing: LocalListing::of(std::slice::from_ref(&task.root)).expect("list the corpus"),
         policy: Arc::new(policy),
         identity: IdentitySettings::default(),
-        limits: ScanLimits::for_cores(task.threads),
+        limits: Limits::for_cores(task.threads),
         now,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -45,9 +45,11 @@ mod corpus;
 use bricktrail::identity::IdentitySettings;
 use bricktrail::lake::Lake;
 use bricktrail::model::UtcMicros;
-use bricktrail::pipeline::scan::{Progress, ScanJob, ScanLimits, scan};
+use bricktrail::pipeline::limits::Limits;
+use bricktrail::pipeline::scan::{ScanJob, scan};
 use bricktrail::pipeline::settle::{SettleJob, SettleProgress, settle};
 use bricktrail::pipeline::source::{LocalListing, SourceTotals};
+use bricktrail::pipeline::stages::Progress;
 use bricktrail::policy::{Policy, PolicySettings};
 use serde::{Deserialize, Serialize};
 use std::process::{Command, ExitCode, Stdio};
@@ -201,7 +203,7 @@ async fn run(task: &Task) -> Done {
             listing: LocalListing::of(std::slice::from_ref(&task.root)).expect("list the corpus"),
             policy,
             identity,
-            limits: ScanLimits::for_cores(task.threads),
+            limits: Limits::for_cores(task.threads),
             now,
         };
         let report = scan(&mut lake, job, watch.clone()).await.expect("scan");
@@ -242,7 +244,7 @@ struct Watch {
 impl Progress for Watch {
     fn starts(&self, _: SourceTotals) {}
     fn object(&self, _: u64) {}
-    fn committed(&self, _: u64) {}
+    fn committed(&self, _: &bricktrail::pipeline::report::Report) {}
 }
 
 impl SettleProgress for Watch {

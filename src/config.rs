@@ -6,10 +6,12 @@
 
 use crate::identity::IdentitySettings;
 use crate::model::network::Cidr;
-use crate::pipeline::scan::ScanLimits;
+use crate::pipeline::allowed::{AllowList, AllowedBucket};
+use crate::pipeline::limits::Limits;
 use crate::policy::PolicySettings;
 use bytesize::ByteSize;
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ pub struct RawConfig {
     network: RawNetwork,
     accounts: RawAccounts,
     scan: RawScan,
+    run: RawRun,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -76,6 +79,40 @@ struct RawScan {
     commit_interval: Option<Duration>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawRun {
+    queue: Option<String>,
+    region: Option<String>,
+    listen: Option<SocketAddr>,
+    allow: Vec<RawAllowed>,
+    #[serde(deserialize_with = "duration")]
+    visibility_timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    grace: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    patience: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    settle_interval: Option<Duration>,
+    threads: Option<usize>,
+    in_flight_bytes_max: Option<ByteSize>,
+    commit_bytes: Option<ByteSize>,
+    commit_objects: Option<usize>,
+    #[serde(deserialize_with = "duration")]
+    commit_interval: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAllowed {
+    bucket: String,
+    owner: Option<String>,
+    #[serde(default)]
+    prefixes: Vec<String>,
+    #[serde(default)]
+    accounts: Vec<String>,
+}
+
 fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(from)?;
     humantime::parse_duration(&text)
@@ -93,7 +130,29 @@ pub struct Config {
     /// Directory of Databricks exports that a scan reads first, unless it names another.
     pub databricks_dir: Option<String>,
     pub identity: IdentitySettings,
-    pub limits: ScanLimits,
+    pub limits: Limits,
+    pub run: RunConfig,
+}
+
+/// What the worker is told.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// URL of the queue.
+    pub queue: Option<String>,
+    /// Region of the queue, where its URL does not name it.
+    pub region: Option<String>,
+    /// Where health and metrics are served.
+    pub listen: SocketAddr,
+    pub allowed: AllowList,
+    /// For how long a message is hidden from other workers at a time.
+    pub visibility_timeout: Duration,
+    /// How long the worker may take to finish what is in flight, once told to stop.
+    pub grace: Duration,
+    /// For how long a commit that fails is tried again.
+    pub patience: Duration,
+    /// How often rows are settled; not at all if there is none.
+    pub settle_interval: Option<Duration>,
+    pub limits: Limits,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +208,7 @@ impl Config {
 impl RawConfig {
     fn complete(self, overrides: Overrides) -> Result<Config, ConfigError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut limits = ScanLimits::for_cores(self.scan.threads.unwrap_or(cores));
+        let mut limits = Limits::for_cores(self.scan.threads.unwrap_or(cores));
         if let Some(size) = self.scan.in_flight_bytes_max {
             limits.in_flight_bytes_max = size.as_u64();
         }
@@ -162,17 +221,8 @@ impl RawConfig {
         if let Some(interval) = self.scan.commit_interval {
             limits.commit_interval = interval;
         }
-        if limits.commit_bytes.saturating_mul(2) > limits.in_flight_bytes_max {
-            return Err(ConfigError::Value {
-                key: "scan.commit_bytes",
-                problem: format!(
-                    "{} is more than half of `scan.in_flight_bytes_max` ({}), so that nothing \
-                     could be read while a commit is written; make it smaller",
-                    ByteSize::b(limits.commit_bytes),
-                    ByteSize::b(limits.in_flight_bytes_max)
-                ),
-            });
-        }
+        check_room(&limits, ["scan.commit_bytes", "scan.in_flight_bytes_max"])?;
+        let run = self.run.complete(cores)?;
         let known_networks = ranges(&self.network.known_networks)?;
         let mut policy = PolicySettings {
             known_networks: self.network.known_networks,
@@ -199,8 +249,113 @@ impl RawConfig {
                 known_networks,
             },
             limits,
+            run,
         })
     }
+}
+
+/// Hides a message at a time: three heartbeats, any of which may be missed twice.
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What Kubernetes and ECS give a process by default is 30 seconds.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// A store that is away for longer is somebody's business.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
+
+/// A worker waits for a network: more in flight than a scan needs keeps it busy.
+const RUN_IN_FLIGHT_BYTES: u64 = 256 * 1024 * 1024;
+
+impl RawRun {
+    fn complete(self, cores: usize) -> Result<RunConfig, ConfigError> {
+        let mut limits = Limits::for_cores(self.threads.unwrap_or(cores));
+        limits.in_flight_bytes_max = match self.in_flight_bytes_max {
+            Some(size) => size.as_u64(),
+            None => RUN_IN_FLIGHT_BYTES,
+        };
+        if let Some(size) = self.commit_bytes {
+            limits.commit_bytes = size.as_u64();
+        }
+        if let Some(objects) = self.commit_objects {
+            limits.commit_objects = objects.max(1);
+        }
+        if let Some(interval) = self.commit_interval {
+            limits.commit_interval = interval;
+        }
+        check_room(&limits, ["run.commit_bytes", "run.in_flight_bytes_max"])?;
+        let visibility_timeout = self.visibility_timeout.unwrap_or(VISIBILITY_TIMEOUT);
+        let (least, most) = (Duration::from_secs(10), crate::aws::queue::HIDDEN_MAX);
+        if visibility_timeout < least || visibility_timeout > most {
+            return Err(ConfigError::Value {
+                key: "run.visibility_timeout",
+                problem: "SQS hides a message for 12 hours at most, and less than 10 seconds is \
+                          too little to be renewed in; write for example `5m`"
+                    .to_owned(),
+            });
+        }
+        let allowed = self.allow.into_iter().map(|allowed| AllowedBucket {
+            bucket: allowed.bucket,
+            owner: allowed.owner,
+            prefixes: allowed.prefixes,
+            accounts: allowed.accounts,
+        });
+        Ok(RunConfig {
+            queue: self.queue,
+            region: self.region,
+            listen: self.listen.unwrap_or(LISTEN),
+            allowed: AllowList(allowed.collect()),
+            visibility_timeout,
+            grace: self.grace.unwrap_or(GRACE),
+            patience: self.patience.unwrap_or(PATIENCE),
+            settle_interval: self.settle_interval.filter(|interval| !interval.is_zero()),
+            limits,
+        })
+    }
+}
+
+impl RunConfig {
+    /// Reads `s3://bucket/prefix`.
+    ///
+    /// # Errors
+    /// When it is written otherwise.
+    pub fn read_allowed(place: &str) -> Result<AllowedBucket, ConfigError> {
+        let rest = place.strip_prefix("s3://").unwrap_or_default();
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(ConfigError::Value {
+                key: "--allow",
+                problem: format!("`{place}` names no bucket; write it like `s3://bucket/prefix/`"),
+            });
+        }
+        let prefixes = (!prefix.is_empty()).then(|| prefix.to_owned());
+        Ok(AllowedBucket {
+            bucket: bucket.to_owned(),
+            prefixes: prefixes.into_iter().collect(),
+            ..AllowedBucket::default()
+        })
+    }
+}
+
+/// A commit must leave room to read.
+fn check_room(
+    limits: &Limits,
+    [commit_bytes, in_flight]: [&'static str; 2],
+) -> Result<(), ConfigError> {
+    if limits.commit_bytes.saturating_mul(2) <= limits.in_flight_bytes_max {
+        return Ok(());
+    }
+    Err(ConfigError::Value {
+        key: commit_bytes,
+        problem: format!(
+            "{} is more than half of `{in_flight}` ({}), so that nothing could be read while a \
+             commit is written; make it smaller",
+            ByteSize::b(limits.commit_bytes),
+            ByteSize::b(limits.in_flight_bytes_max)
+        ),
+    })
 }
 
 fn ranges(texts: &[String]) -> Result<Vec<Cidr>, ConfigError> {

@@ -2,7 +2,7 @@
 //! people, judges it by policy, and writes Delta tables.
 //!
 //! ```text
-//! object -> one gzip member, hashed as it inflates -> records -> accesses
+//! notification -> object -> one gzip member, hashed as it inflates -> records -> accesses
 //!        -> attribution -> verdict -> rows -> one Delta commit
 //! ```
 //!
@@ -12,7 +12,7 @@
 //! 2. [`trail`], [`identity`], [`policy`]: decisions, pure. No IO, no clock, no
 //!    `async`: bytes, nouns and `now` in, nouns out.
 //! 3. [`lake`] holds tables, their commits, SQL over them; [`databricks`] reads
-//!    exports of Databricks.
+//!    exports of Databricks; [`aws`] is queue and buckets.
 //! 4. [`pipeline`] is motion; the only place where decisions and the world meet.
 //! 5. [`commands`] has one file per command, and the command line itself;
 //!    [`simulate`] is the synthetic organisation.
@@ -24,6 +24,7 @@
 //! of attribution carries its confidence and evidence, and "unknown" beats a
 //! guess.
 
+pub mod aws;
 pub mod commands;
 pub mod config;
 pub mod databricks;

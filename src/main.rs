@@ -1,6 +1,7 @@
 //! The process: allocator, runtime, logs, exit status.
 
 use clap::Parser as _;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 // Many threads make and drop short-lived columns; the system allocator spends
@@ -39,19 +40,31 @@ fn set_allocator_option() {
 #[cfg(not(unix))]
 fn set_allocator_option() {}
 
+/// Logs to stderr: for people, or, of a worker that no terminal shows, as JSON lines.
+fn start_logs(is_worker: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BRICKTRAIL_LOG");
+    let filter = filter.unwrap_or_else(|_| {
+        // Libraries report their errors to us, too; once is enough.
+        tracing_subscriber::EnvFilter::new(match is_worker {
+            true => "off,bricktrail=info",
+            false => "off,bricktrail=warn",
+        })
+    });
+    let logs = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .with_target(false);
+    if is_worker && !std::io::stderr().is_terminal() {
+        logs.json().flatten_event(true).init();
+    } else {
+        logs.init();
+    }
+}
+
 fn main() -> ExitCode {
     set_allocator_option();
     let arguments = bricktrail::commands::Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("BRICKTRAIL_LOG").unwrap_or_else(|_| {
-                // Libraries report their errors to us, too; once is enough.
-                tracing_subscriber::EnvFilter::new("off,bricktrail=warn")
-            }),
-        )
-        .with_target(false)
-        .init();
+    start_logs(arguments.is_worker());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

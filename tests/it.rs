@@ -11,6 +11,8 @@
 
 #[path = "it/bad_input.rs"]
 mod bad_input;
+#[path = "it/cloud.rs"]
+mod cloud;
 #[path = "it/copies.rs"]
 mod copies;
 #[path = "it/demo.rs"]
@@ -41,6 +43,8 @@ mod policy;
 mod refused;
 #[path = "it/scan.rs"]
 mod scan;
+#[path = "it/services.rs"]
+mod services;
 #[path = "it/settle.rs"]
 mod settle;
 #[path = "it/settle_dates.rs"]
@@ -59,5 +63,7 @@ mod twin;
 mod verdicts;
 #[path = "it/who.rs"]
 mod who;
+#[path = "it/worker.rs"]
+mod worker;
 #[path = "it/world.rs"]
 mod world;

@@ -14,8 +14,8 @@ use bricktrail::model::UtcMicros;
 use bricktrail::pipeline::batch::{Context, Prepared, Presses, prepare};
 use bricktrail::pipeline::budget::ByteBudget;
 use bricktrail::pipeline::decide::Decider;
+use bricktrail::pipeline::limits::Limits;
 use bricktrail::pipeline::process::{AssignedObject, Processed, Processor, bytes_expected};
-use bricktrail::pipeline::scan::ScanLimits;
 use bricktrail::pipeline::source::{LocalListing, SourceObject};
 use bricktrail::policy::{Policy, PolicySettings};
 use bricktrail::trail::hash::{sha256, sha256_of_two};
@@ -76,7 +76,7 @@ pub fn measure(task: &Task) -> Shares {
     let (mut inflater, mut reader, mut processor) =
         (Inflater::new(), LogReader::default(), Processor::default());
     let mut raws = [Vec::new(), Vec::new()];
-    let limits = ScanLimits::for_cores(1);
+    let limits = Limits::for_cores(1);
     let budget = ByteBudget::new(u64::MAX);
     let mut batch = Vec::new();
     let mut bytes = 0;
@@ -105,6 +105,9 @@ pub fn measure(task: &Task) -> Shares {
             seq,
             object: object.clone(),
             reservation: budget.reserve(bytes_expected(object)),
+            stored: None,
+            refused: None,
+            share: None,
         };
         let mut tasks = (pair..).zip(two).map(task);
         let done = process.time(|| match (tasks.next(), tasks.next()) {

@@ -35,7 +35,7 @@ use crate::lake::databricks::read_databricks;
 use crate::lake::sql;
 use crate::lake::store::lake_url;
 use crate::model::{DatabricksFacts, UtcMicros};
-use crate::pipeline::scan::trail_complete_until;
+use crate::pipeline::horizon::trail_complete_until;
 use crate::policy::{Policy, RuleInfo};
 use again::Again;
 use anyhow::Context as _;

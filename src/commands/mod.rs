@@ -14,12 +14,14 @@ mod output;
 mod page;
 mod policy;
 mod query;
+mod run;
 mod scan;
 mod settle;
 mod settle_summary;
 mod simulate;
 mod summary;
 
+use crate::aws::queue::QueueError;
 use crate::config::{Config, ConfigError, Overrides};
 use crate::databricks::ExportError;
 use crate::lake::LakeError;
@@ -46,6 +48,7 @@ pub struct Arguments {
 const EXAMPLES: &str = "Examples:
   bricktrail demo                               a first look, on a made-up organisation
   bricktrail scan ./trail                       logs of a directory into ./lake
+  bricktrail run                                the worker: a queue's notifications, until stopped
   bricktrail settle                             decides again what all sources have passed
   bricktrail query --sql 'SELECT rule, count(*) FROM violations GROUP BY rule'
   bricktrail explain 7d91ac29-614a-4af9-af5c-c5a80e63a0bb
@@ -63,7 +66,7 @@ struct Common {
     /// Configuration file [default: bricktrail.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the lake is: a directory [default: ./lake]
+    /// Where the lake is: a directory, or s3://bucket/prefix [default: ./lake]
     #[arg(long, global = true, value_name = "URL", env = "BRICKTRAIL_LAKE")]
     lake: Option<String>,
 }
@@ -74,6 +77,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Reads CloudTrail logs into the lake; run again, it adds only what is new
     Scan(scan::ScanArguments),
+    /// The worker: log objects of a queue's notifications into the lake, until stopped
+    Run(run::RunArguments),
     /// Decides rows again once all identity sources have told, drops copies, compacts
     Settle(settle::SettleArguments),
     /// Runs SQL over the lake's tables
@@ -86,6 +91,13 @@ enum Command {
     Policy(policy::PolicyArguments),
     /// Writes a synthetic organisation: logs, exports, policy, and the truth about them
     Simulate(simulate::SimulateArguments),
+}
+
+impl Arguments {
+    /// Whether it runs on its own for long, where nobody looks: its logs are for programs.
+    pub fn is_worker(&self) -> bool {
+        matches!(self.command, Command::Run(_))
+    }
 }
 
 /// Runs the command and says how it ended.
@@ -101,6 +113,7 @@ async fn run_command(arguments: Arguments) -> ExitCode {
     let outcome = match command {
         Command::Demo(arguments) => demo::run(&common, arguments).await,
         Command::Scan(arguments) => scan::run(&common, arguments).await,
+        Command::Run(arguments) => run::run(&common, arguments).await,
         Command::Settle(arguments) => settle::run(&common, arguments).await,
         Command::Query(arguments) => query::run(&common, arguments).await,
         Command::Explain(arguments) => explain::run(&common, arguments).await,
@@ -144,6 +157,10 @@ fn status_of(error: &anyhow::Error) -> u8 {
                         | ExportError::Unsupported { .. }
                         | ExportError::NoDirectory { .. }
                 )
+            )
+            || matches!(
+                cause.downcast_ref::<QueueError>(),
+                Some(QueueError::NotFound { .. } | QueueError::Denied { .. })
             )
             || matches!(
                 cause.downcast_ref::<LakeError>(),

@@ -3,9 +3,11 @@
 use super::{Common, databricks, last_policy, output, summary};
 use crate::lake::Lake;
 use crate::model::UtcMicros;
-use crate::pipeline::scan::{Progress, ScanJob, scan};
+use crate::pipeline::report::Report;
+use crate::pipeline::scan::{ScanJob, scan};
 use crate::pipeline::source::{LocalListing, SourceTotals};
-use crate::policy::{Policy, PolicyFile, PolicySettings, STARTER};
+use crate::pipeline::stages::Progress;
+use crate::policy::{Policy, PolicyFile, PolicySettings, starter_files};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -103,11 +105,7 @@ pub fn load_policy(dir: Option<&Path>, settings: &PolicySettings) -> anyhow::Res
 /// The files of the directory that make a policy, or those of the built-in one.
 pub fn policy_files(dir: Option<&Path>) -> anyhow::Result<Vec<PolicyFile>> {
     let Some(dir) = dir else {
-        let files = STARTER.iter().map(|(name, text)| PolicyFile {
-            name: (*name).to_owned(),
-            text: (*text).to_owned(),
-        });
-        return Ok(files.collect());
+        return Ok(starter_files());
     };
     let entries = std::fs::read_dir(dir).map_err(|error| {
         super::UsageError(format!(
@@ -172,7 +170,8 @@ impl Progress for Bar {
         }
     }
 
-    fn committed(&self, rows: u64) {
+    fn committed(&self, report: &Report) {
+        let rows = report.counts.rows_written;
         let rows = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
         if let Some(bar) = self.bar.get() {
             bar.set_message(format!("{} rows committed", output::grouped(rows)));

@@ -9,7 +9,7 @@ use super::watermarks::FactSource;
 use crate::model::{AccessEvent, Method, TimeSpan, UtcMicros};
 
 /// Candidates stored for one level; the true number is kept beside the list.
-pub(super) const LISTED_MAX: usize = super::sessions::CANDIDATES_MAX;
+pub(super) const LISTED_MAX: usize = crate::model::CANDIDATES_MAX;
 
 pub(super) struct Ask<'a> {
     pub access: &'a AccessEvent<'a>,

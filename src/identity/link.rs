@@ -3,9 +3,8 @@
 use super::aws::filled;
 use super::call::Call;
 use super::index::IdentityIndex;
-use super::sessions::CANDIDATES_MAX;
 use super::trace::Trace;
-use crate::model::{Confidence, Method, Principal, TimeSpan, UtcMicros};
+use crate::model::{CANDIDATES_MAX, Confidence, Method, Principal, TimeSpan, UtcMicros};
 
 /// The sessions that may have signed, each followed to its origin.
 #[derive(Clone, Debug)]

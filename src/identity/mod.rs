@@ -92,4 +92,4 @@ pub use index::IdentityIndex;
 pub use place::Place;
 pub use settings::IdentitySettings;
 pub use watermarks::FactSource;
-pub use workload::{Memberships, group_members, known_groups};
+pub use workload::{GroupHistory, Memberships, known_groups};

@@ -12,16 +12,13 @@ use super::kept::{Kept, Pool};
 use super::names::{Name, Names};
 use super::postings::Postings;
 use crate::model::time::MICROS_PER_SECOND;
-use crate::model::{Principal, StsSession, TimeSpan, UtcMicros};
+use crate::model::{CANDIDATES_MAX, Principal, StsSession, TimeSpan, UtcMicros};
 use hashbrown::HashSet;
 use std::collections::BTreeSet;
 use std::hash::Hash;
 
 /// How far a creation date may lie from the STS event; 0 s in measured records.
 const CREATION_TOLERANCE_SECS: i64 = 2;
-
-/// Candidates kept for one access: the cap of every list of candidates stored.
-pub(super) const CANDIDATES_MAX: usize = 50;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {

@@ -8,8 +8,8 @@ use super::index::IdentityIndex;
 use super::names::Name;
 use super::people::{People, Person};
 use crate::model::{
-    Attribution, Interest, JobFacts, KnownGroups, Membership, PrincipalKind, ScimEntry, TimeSpan,
-    UtcMicros, Workload, WorkspaceFacts,
+    Attribution, GroupChange, Interest, JobFacts, KnownGroups, Membership, PrincipalKind,
+    ScimEntry, TimeSpan, UtcMicros, Workload, WorkspaceFacts,
 };
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,15 +151,31 @@ pub fn known_groups(entries: Vec<ScimEntry>) -> KnownGroups {
     people.known_groups()
 }
 
-/// The people of each group among entries of SCIM, as they are now, by display name.
-pub fn group_members(entries: Vec<ScimEntry>) -> BTreeMap<String, BTreeSet<String>> {
-    let mut people = People::default();
-    people.add(entries, Vec::new());
-    let names = people.known_groups().names.into_iter();
-    let groups = names.map(|group| {
-        let members = people.members(&group, UtcMicros::MAX, &mut TimeSpan::ALWAYS.clone());
-        let members = members.into_iter().map(|person| person.name).collect();
-        (group, members)
-    });
-    groups.collect()
+/// Who was in which group, and when.
+pub struct GroupHistory(People);
+
+impl GroupHistory {
+    pub fn of(entries: Vec<ScimEntry>, changes: Vec<GroupChange>) -> GroupHistory {
+        let mut people = People::default();
+        people.add(entries, changes);
+        GroupHistory(people)
+    }
+
+    /// The people of each group as it is now, by display name.
+    pub fn members(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let names = self.0.known_groups().names.into_iter();
+        let groups = names.map(|group| {
+            let mut span = TimeSpan::ALWAYS;
+            let members = self.0.members(&group, UtcMicros::MAX, &mut span);
+            let members = members.into_iter().map(|person| person.name).collect();
+            (group, members)
+        });
+        groups.collect()
+    }
+
+    /// Whether a principal was in a group at `at`, through others or directly.
+    pub fn is_member(&self, group: &str, name: &str, at: UtcMicros) -> bool {
+        let mut span = TimeSpan::ALWAYS;
+        self.0.groups_of(name, at, &mut span).contains(group)
+    }
 }

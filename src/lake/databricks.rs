@@ -165,6 +165,15 @@ pub async fn read_watermarks(url: &Url) -> Result<Vec<SourceWatermark>, LakeErro
     Ok(watermarks)
 }
 
+/// What changes with each import; `None` for a lake without any.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn import_version(url: &Url) -> Result<Option<u64>, LakeError> {
+    let table = load::<ImportedSource>(url).await?;
+    Ok(table.and_then(|table| table.version()))
+}
+
 /// A fact, and whether the lake's rows say it already.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Tagged<F> {
@@ -308,16 +317,24 @@ pub(super) async fn for_each_row<R: Table>(
     only: &[&str],
     show: impl FnMut(R),
 ) -> Result<(), LakeError> {
+    match load::<R>(lake).await? {
+        Some(table) => show_rows(&table, only, show).await,
+        None => Ok(()),
+    }
+}
+
+/// The table at its newest version, if the lake has it.
+async fn load<R: Table>(lake: &Url) -> Result<Option<DeltaTable>, LakeError> {
     let url = table_url(lake, R::NAME)?;
     let fail = |source| LakeError::open(R::NAME, &url, source);
     let mut table = DeltaTableBuilder::from_url(url.clone())
         .and_then(DeltaTableBuilder::build)
         .map_err(fail)?;
     if !table.verify_deltatable_existence().await.map_err(fail)? {
-        return Ok(());
+        return Ok(None);
     }
     table.load().await.map_err(fail)?;
-    show_rows(&table, only, show).await
+    Ok(Some(table))
 }
 
 async fn rows_of<R: Table>(table: &DeltaTable) -> Result<Vec<R>, LakeError> {

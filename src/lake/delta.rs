@@ -14,7 +14,8 @@ use super::LakeError;
 use super::data_file::EncodedFile;
 use crate::model::UtcMicros;
 use arrow::datatypes::SchemaRef;
-use datafusion::object_store::ObjectStoreExt as _;
+use bytes::Bytes;
+use datafusion::object_store::{self, ObjectStoreExt as _};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{
     CommitBuilder, CommitProperties, PostCommit, TransactionError,
@@ -27,6 +28,7 @@ use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io::{Seek as _, Write as _};
 use url::Url;
 
 /// Member of commitInfo that tells whose commit it is.
@@ -57,6 +59,8 @@ pub struct LakeTable {
     url: Url,
     log_store: LogStoreRef,
     state: DeltaTableState,
+    /// Where remote files are fetched for threads that are not its own.
+    runtime: tokio::runtime::Handle,
 }
 
 impl LakeTable {
@@ -79,9 +83,17 @@ impl LakeTable {
             .await
             .map_err(open_error)?;
         if !exists {
-            table = create(name, &table, &schema, partition_columns)
-                .await
-                .map_err(open_error)?;
+            let created = create(name, &table, &schema, partition_columns).await;
+            match created {
+                Ok(created) => table = created,
+                // Another came first, or this one's answer got lost: it is there.
+                Err(error) => {
+                    if !table.verify_deltatable_existence().await.unwrap_or(false) {
+                        return Err(open_error(error));
+                    }
+                    table.load().await.map_err(open_error)?;
+                }
+            }
         } else {
             table.load().await.map_err(open_error)?;
         }
@@ -104,6 +116,7 @@ impl LakeTable {
             url,
             log_store: table.log_store(),
             state,
+            runtime: tokio::runtime::Handle::current(),
         })
     }
 
@@ -308,6 +321,27 @@ impl LakeTable {
             .map_err(|source| LakeError::read(self.name, &self.url, source))
     }
 
+    /// The actions of that version's commit, as the log holds them; `None` where it is
+    /// gone.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or is no JSON.
+    pub async fn actions(&self, version: u64) -> Result<Option<Vec<serde_json::Value>>, LakeError> {
+        let fail = |error: String| LakeError::read(self.name, &self.url, error);
+        let entry = self
+            .log_store
+            .read_commit_entry(version)
+            .await
+            .map_err(|error| fail(error.to_string()))?;
+        let Some(entry) = entry else { return Ok(None) };
+        let lines = entry.split(|byte| *byte == b'\n');
+        lines
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).map_err(|error| fail(error.to_string())))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
     /// A member of the `commitInfo` of that version; `None` where there is none.
     ///
     /// # Errors
@@ -317,26 +351,15 @@ impl LakeTable {
         version: u64,
         member: &str,
     ) -> Result<Option<serde_json::Value>, LakeError> {
-        let entry = self
-            .log_store
-            .read_commit_entry(version)
-            .await
-            .map_err(|source| LakeError::read(self.name, &self.url, source))?;
-        let Some(entry) = entry else {
+        let Some(mut actions) = self.actions(version).await? else {
             let gone = format!("the log has no entry for version {version}");
             return Err(LakeError::read(self.name, &self.url, gone));
         };
-        for line in entry.split(|byte| *byte == b'\n') {
-            if line.is_empty() {
-                continue;
-            }
-            let mut action: serde_json::Value = serde_json::from_slice(line)
-                .map_err(|source| LakeError::read(self.name, &self.url, source))?;
-            if let Some(info) = action.get_mut("commitInfo") {
-                return Ok(info.get_mut(member).map(serde_json::Value::take));
-            }
-        }
-        Ok(None)
+        let mut infos = actions
+            .iter_mut()
+            .filter_map(|action| action.get_mut("commitInfo"));
+        let info = infos.next();
+        Ok(info.and_then(|info| info.get_mut(member).map(serde_json::Value::take)))
     }
 
     /// The files of the table, in the version last seen.
@@ -364,12 +387,52 @@ impl LakeTable {
     /// Opens a data file for reading.
     ///
     /// # Errors
-    /// When it is not there, or no local file.
+    /// When it is not there, or cannot be fetched.
     pub fn open(&self, file: &TableFile) -> Result<File, LakeError> {
         let fail = |cause: String| LakeError::read(self.name, &self.url, cause);
-        let folder = self.url.to_file_path();
-        let folder = folder.map_err(|()| fail("not a local directory".to_owned()))?;
-        File::open(folder.join(&file.path)).map_err(|error| fail(format!("{}: {error}", file.path)))
+        let fail_io = |error: std::io::Error| fail(format!("{}: {error}", file.path));
+        match self.url.to_file_path() {
+            Ok(folder) => File::open(folder.join(&file.path)).map_err(fail_io),
+            Err(()) => self.download(file, fail_io),
+        }
+    }
+
+    /// Fetches a file into one that is gone when it is closed: whoever reads data files
+    /// reads them twice and in parts.
+    fn download(
+        &self,
+        file: &TableFile,
+        fail: impl Fn(std::io::Error) -> LakeError,
+    ) -> Result<File, LakeError> {
+        let (table, path) = (self.clone(), file.path.clone());
+        let (send, fetched) = std::sync::mpsc::sync_channel(1);
+        self.runtime.spawn(async move {
+            // Nobody waits any more: then nobody needs it.
+            drop(send.send(table.fetch(&path).await));
+        });
+        let fetched = fetched
+            .recv()
+            .map_err(|_| fail(std::io::Error::other("not fetched")))?;
+        let bytes = fetched?.ok_or_else(|| fail(std::io::ErrorKind::NotFound.into()))?;
+        let mut copy = tempfile::tempfile().map_err(&fail)?;
+        copy.write_all(&bytes)
+            .and_then(|()| copy.rewind())
+            .map_err(&fail)?;
+        Ok(copy)
+    }
+
+    /// The bytes of a data file; `None` if it is gone.
+    ///
+    /// # Errors
+    /// When the store does not give it.
+    pub async fn fetch(&self, path: &str) -> Result<Option<Bytes>, LakeError> {
+        let store = self.log_store.object_store(None);
+        let fail = |error| LakeError::read(self.name, &self.url, error);
+        match store.get(&path.into()).await {
+            Ok(found) => found.bytes().await.map(Some).map_err(fail),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(fail(error)),
+        }
     }
 
     /// The table as delta-rs and DataFusion know it.

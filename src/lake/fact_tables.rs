@@ -24,8 +24,53 @@ pub struct LogObject {
     pub rejects: Vec<(u32, &'static str)>,
     pub first_event_time: Option<UtcMicros>,
     pub last_event_time: Option<UtcMicros>,
+    /// When the notification of it was sent.
+    pub notified_at: Option<UtcMicros>,
     pub fetched_at: UtcMicros,
     pub committed_at: UtcMicros,
+}
+
+/// What a message said that names no object to be read: a row of `notifications`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notification {
+    /// The message's id and the place of the record in it: the same each time it comes.
+    pub notification_id: String,
+    pub message_id: String,
+    pub queue: String,
+    /// `removed`, `other`, `control` or `unknown`.
+    pub kind: &'static str,
+    /// What it says, or why it cannot be told: a stable token.
+    pub reason: String,
+    pub event_name: Option<String>,
+    pub event_time: Option<UtcMicros>,
+    pub bucket: Option<String>,
+    pub object_key: Option<String>,
+    pub version_id: Option<String>,
+    pub requester: Option<String>,
+    /// The whole message, where it could not be understood.
+    pub body: Option<String>,
+    pub sent_at: Option<UtcMicros>,
+    pub received_at: UtcMicros,
+}
+
+pub fn notifications() -> Vec<Column<Notification>> {
+    use Values::{Text, Time};
+    vec![
+        column("notification_id", Text(|r| Some(&r.notification_id))),
+        column("message_id", Text(|r| Some(&r.message_id))),
+        column("queue", Text(|r| Some(&r.queue))),
+        column("kind", Text(|r| Some(r.kind))),
+        column("reason", Text(|r| Some(&r.reason))),
+        column("event_name", Text(|r| r.event_name.as_deref())),
+        column("event_time", Time(|r| r.event_time)),
+        column("bucket", Text(|r| r.bucket.as_deref())),
+        column("object_key", Text(|r| r.object_key.as_deref())),
+        column("version_id", Text(|r| r.version_id.as_deref())),
+        column("requester", Text(|r| r.requester.as_deref())),
+        column("body", Text(|r| r.body.as_deref())),
+        column("sent_at", Time(|r| r.sent_at)),
+        column("received_at", Time(|r| Some(r.received_at))),
+    ]
 }
 
 fn count(n: u64) -> Option<i64> {
@@ -68,7 +113,7 @@ pub fn log_objects() -> Vec<Column<LogObject>> {
         column("last_event_time", Time(|r| r.last_event_time)),
         // Filled in when digests are verified.
         column("integrity_state", Text(|_| None)),
-        column("notified_at", Time(|_| None)),
+        column("notified_at", Time(|r| r.notified_at)),
         column("fetched_at", Time(|r| Some(r.fetched_at))),
         column("committed_at", Time(|r| Some(r.committed_at))),
     ]

@@ -24,15 +24,22 @@ pub const INSTANCES_READ_MAX: usize = 50_000;
 /// Rows this much older than the newest commit are not read for their copies.
 const COPY_REACH_SECONDS: i64 = 6 * 3600;
 
-/// Loads the ledger of source objects.
+/// Loads the ledger of source objects, or of those committed since then.
 ///
 /// # Errors
 /// When the table cannot be read.
-pub async fn read_ledger(lake: &Lake) -> Result<Ledger, LakeError> {
+pub async fn read_ledger(lake: &Lake, since: Option<UtcMicros>) -> Result<Ledger, LakeError> {
     let mut ledger = Ledger::default();
-    let text = "SELECT uri, version_id, etag, CASE WHEN status = 'committed' AND records > 0 \
-                THEN sha256 END AS content FROM log_objects";
-    each_batch(lake, text, |batch| {
+    let recent = |column: &str| match since {
+        Some(since) => format!("{column} >= TIMESTAMP '{since}'"),
+        None => "true".to_owned(),
+    };
+    let text = format!(
+        "SELECT uri, version_id, etag, CASE WHEN status = 'committed' AND records > 0 \
+         THEN sha256 END AS content FROM log_objects WHERE {}",
+        recent("committed_at")
+    );
+    each_batch(lake, &text, |batch| {
         let (uri, version_id) = (texts(batch, "uri"), texts(batch, "version_id"));
         let (etag, content) = (texts(batch, "etag"), texts(batch, "content"));
         for row in 0..batch.num_rows() {
@@ -43,6 +50,17 @@ pub async fn read_ledger(lake: &Lake) -> Result<Ledger, LakeError> {
                 text_at(etag, row),
                 content.as_ref(),
             );
+        }
+    })
+    .await?;
+    let text = format!(
+        "SELECT notification_id FROM notifications WHERE {}",
+        recent("received_at")
+    );
+    each_batch(lake, &text, |batch| {
+        let ids = texts(batch, "notification_id");
+        for row in 0..batch.num_rows() {
+            ledger.note_notification(text_at(ids, row).unwrap_or_default());
         }
     })
     .await?;
@@ -274,7 +292,7 @@ async fn each_batch(
     Ok(())
 }
 
-fn unhex(text: &str) -> Option<[u8; 32]> {
+pub(super) fn unhex(text: &str) -> Option<[u8; 32]> {
     let mut hash = [0_u8; 32];
     if text.len() != 64 {
         return None;

@@ -32,6 +32,9 @@ pub struct Ledger {
     contents: HashSet<CopyKey, foldhash::fast::FixedState>,
 }
 
+/// Stands where an object's place stands; no place is called so.
+const NOTIFICATION: &str = "notification";
+
 fn object_key(uri: &str, version_id: Option<&str>, etag: Option<&str>) -> CopyKey {
     let mut text = Vec::with_capacity(uri.len() + 64);
     for part in [Some(uri), version_id, etag] {
@@ -67,6 +70,17 @@ impl Ledger {
     /// Whether an object of these bytes was committed.
     pub fn has_content(&self, sha256: &[u8; 32]) -> bool {
         self.contents.contains(&first_half(sha256))
+    }
+
+    /// Notes a message, or a record of one, that named no object.
+    pub fn note_notification(&mut self, id: &str) {
+        self.objects
+            .insert(object_key(NOTIFICATION, Some(id), None));
+    }
+
+    pub fn has_notification(&self, id: &str) -> bool {
+        self.objects
+            .contains(&object_key(NOTIFICATION, Some(id), None))
     }
 
     pub fn objects(&self) -> usize {
@@ -201,6 +215,9 @@ type KeptByKey = HashMap<CopyKey, Kept, foldhash::fast::FixedState>;
 /// Rows are numbered in the order in which they are kept.
 pub struct CopyFilter {
     next_row: u64,
+    /// The first row of the batch at hand, and what its rows were put in the place of.
+    batch_row: u64,
+    replaced: Vec<(CopyKey, Kept)>,
     recent: KeptByKey,
     older: KeptByKey,
 }
@@ -210,6 +227,8 @@ impl Default for CopyFilter {
         CopyFilter {
             // 0 stands for every row of the lake.
             next_row: 1,
+            batch_row: 1,
+            replaced: Vec::new(),
             recent: KeptByKey::default(),
             older: KeptByKey::default(),
         }
@@ -220,6 +239,25 @@ impl CopyFilter {
     /// The number that the next new row gets.
     pub fn next_row(&self) -> u64 {
         self.next_row
+    }
+
+    /// What is checked from now on belongs to a new batch, and the last one is committed.
+    pub fn begin_batch(&mut self) {
+        self.batch_row = self.next_row;
+        self.replaced.clear();
+    }
+
+    /// Forgets the batch: it was not committed. What went beyond the reach meanwhile
+    /// does not come back; `settle` finds copies of it.
+    pub fn forget_batch(&mut self) {
+        let first = self.batch_row;
+        for kept in [&mut self.recent, &mut self.older] {
+            kept.retain(|_, kept| kept.number() < first);
+        }
+        for (key, kept) in std::mem::take(&mut self.replaced).into_iter().rev() {
+            self.recent.insert(key, kept);
+        }
+        self.next_row = first;
     }
 
     /// Looks the access up and, unless it is a copy, remembers it as a row.
@@ -306,7 +344,10 @@ impl CopyFilter {
         } else if self.recent.len() == self.recent.capacity() && self.recent.len() >= GROWN_FROM {
             self.recent.reserve(COPY_REACH - self.recent.len());
         }
-        self.recent.insert(key, kept);
+        let before = self.recent.insert(key, kept);
+        if let Some(before) = before.filter(|before| before.number() < self.batch_row) {
+            self.replaced.push((key, before));
+        }
     }
 }
 
@@ -319,6 +360,8 @@ const FACT_REACH: usize = 100_000;
 /// accounts get of one event differ and stay.
 #[derive(Default)]
 pub struct FactFilter {
+    /// Of the batch at hand.
+    batch: Vec<CopyKey>,
     recent: HashSet<CopyKey, foldhash::fast::FixedState>,
     older: HashSet<CopyKey, foldhash::fast::FixedState>,
 }
@@ -334,6 +377,19 @@ impl FactFilter {
             filter.is_new_instance(instance);
         }
         filter
+    }
+
+    /// What is asked from now on belongs to a new batch, and the last one is committed.
+    pub fn begin_batch(&mut self) {
+        self.batch.clear();
+    }
+
+    /// Forgets the batch: it was not committed.
+    pub fn forget_batch(&mut self) {
+        for key in self.batch.drain(..) {
+            self.recent.remove(&key);
+            self.older.remove(&key);
+        }
     }
 
     /// Whether the session is none that was seen before; remembers it.
@@ -393,6 +449,7 @@ impl FactFilter {
             std::mem::swap(&mut self.recent, &mut self.older);
             self.recent.clear();
         }
+        self.batch.push(key);
         self.recent.insert(key)
     }
 }

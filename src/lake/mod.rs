@@ -6,7 +6,7 @@
 //! lake: what is committed together and how an interrupted commit is completed, with the
 //! [`policies`] that judged beside it;
 //! [`ledger`] knows what is committed already; [`facts`] reads back what is known,
-//! by [`rows`]; [`settle`] reads rows to be decided again, and finds copies; [`replay`]
+//! by [`rows`], and [`news`] what others committed since; [`settle`] reads rows to be decided again, and finds copies; [`replay`]
 //! reads them as policies see them;
 //! [`databricks_tables`] and [`databricks`] hold what Databricks records, of which
 //! [`databricks_window`] reads what is near some dates; [`sql`] answers queries, of which [`queries`] holds those that ship; [`vacuum`] deletes files that are no
@@ -23,6 +23,7 @@ pub mod error;
 pub mod fact_tables;
 pub mod facts;
 pub mod ledger;
+pub mod news;
 mod policies;
 pub mod queries;
 pub mod replay;

@@ -6,21 +6,18 @@
 //! before: what is left to do for most of the rows is to count them.
 
 use super::error::LakeError;
+use super::rows::{list_at, text_at};
 use super::settle::accesses::{confidence_of, halves, operation_of, outcome_of, path_of};
 use super::settle::files::{DateFile, Tables};
 use super::settle::reader::{self, Texts, time_at, truth_at};
 use crate::model::{
-    AccessEvent, Attribution, Client, Credential, Principal, PrincipalKind, Target, TimeSpan, Tls,
-    UnattributedReason, UtcMicros,
+    AccessEvent, Attribution, CANDIDATES_MAX, Client, Credential, Outcome, Principal,
+    PrincipalKind, Target, TimeSpan, Tls, UnattributedReason, UtcMicros,
 };
 use arrow::array::{Array as _, ArrayRef, AsArray as _, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use hashbrown::HashMap;
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
-
-/// An attribution lists so many candidates at most; a row does not tell how many more
-/// there were.
-const CANDIDATES_LISTED_MAX: usize = 50;
 
 /// A row of a data file as an access with its attribution, as far as its columns were
 /// read.
@@ -57,6 +54,9 @@ pub struct StoredViolation {
     pub severity: String,
     pub exception: Option<String>,
 }
+
+/// Its members: reasons hold facts of single accesses.
+const STORED: [&str; 3] = ["rule", "severity", "exception"];
 
 impl StoredAccess {
     pub fn access(&self) -> AccessEvent<'_> {
@@ -112,10 +112,10 @@ impl Told {
 }
 
 /// Replays the rows of a file, told apart by these columns, and by the number that
-/// `locate` gives for bucket and key, or prefix. `decide` is given a row that is like none before it, and
-/// says which number it goes by and for which times rows alike do; `count` is given the
-/// number of each row with its place in the file and its time. Answers how many rows
-/// there were.
+/// `locate` gives for bucket and key, or prefix. `decide` is given a row that is like none
+/// before it, and says which number it goes by and for which times rows alike do; `count`
+/// is given the number of each row with its place in the file and its time. Answers how
+/// many rows there were.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -202,7 +202,7 @@ pub fn event_ids(
     Ok(found)
 }
 
-/// Gives each bucket and key of a file, or prefix of a list, to `see`.
+/// Gives each bucket and key that S3 answered for to `see`, or the prefix of a list.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -212,13 +212,14 @@ pub fn each_path(
     mut see: impl FnMut(&str, &str),
 ) -> Result<(), LakeError> {
     let opened = file.open(tables)?;
-    let columns = ["bucket", "object_key", "list_prefix"];
+    let columns = ["bucket", "object_key", "list_prefix", "outcome"];
     let batches = reader::open(opened, &columns).map_err(|error| tables.unreadable(file, error))?;
     for batch in batches {
         let batch = batch.map_err(|error| tables.unreadable(file, error))?;
-        let [buckets, keys, prefixes] = columns.map(|name| Texts::of(&batch, name));
+        let [buckets, keys, prefixes, outcomes] = columns.map(|name| Texts::of(&batch, name));
         for row in 0..batch.num_rows() {
-            if let Some(bucket) = buckets.at(row) {
+            let is_ok = outcome_of(outcomes.at(row)) == Outcome::Ok;
+            if let Some(bucket) = buckets.at(row).filter(|_| is_ok) {
                 see(
                     bucket,
                     keys.at(row).or_else(|| prefixes.at(row)).unwrap_or(""),
@@ -248,7 +249,7 @@ struct Rows<'b> {
 /// A column of lists, told apart by their texts.
 struct Lists<'b> {
     list: &'b ListArray,
-    /// The texts of the items; of each member, if they are structs.
+    /// The texts of the items; of the members of [`StoredViolation`], if they are structs.
     texts: Vec<&'b StringArray>,
     /// Rows with lists that are all different, by hashes of their texts.
     different: HashMap<u64, Vec<usize>, foldhash::fast::FixedState>,
@@ -258,13 +259,18 @@ struct Lists<'b> {
 impl<'b> Lists<'b> {
     fn of(list: &'b ListArray) -> Lists<'b> {
         let items = list.values();
-        let members = items.as_struct_opt().map(|members| members.columns());
-        let texts = members.unwrap_or(std::slice::from_ref(items)).iter();
+        let texts: Vec<&ArrayRef> = match items.as_struct_opt() {
+            Some(members) => {
+                let read = STORED.iter();
+                read.filter_map(|name| members.column_by_name(name))
+                    .collect()
+            }
+            None => vec![items],
+        };
+        let texts = texts.into_iter();
         Lists {
             list,
-            texts: texts
-                .filter_map(|texts| texts.as_string_opt::<i32>())
-                .collect(),
+            texts: texts.filter_map(|texts| texts.as_string_opt()).collect(),
             different: HashMap::default(),
             hasher: foldhash::fast::FixedState::default(),
         }
@@ -374,9 +380,10 @@ impl<'b> Rows<'b> {
         let text = |name: &str| self.text(name, row);
         let borrowed = |name: &str| Texts::of(self.batch, name).at(row);
         let confidence = |name: &str| confidence_of(borrowed(name));
-        let principal_candidates = self.list("principal_candidates", row);
+        let principal_candidates = list_at(self.batch, "principal_candidates", row);
         let listed = principal_candidates.len();
-        let candidates = listed + usize::from(listed >= CANDIDATES_LISTED_MAX);
+        // A row does not tell how many more there were.
+        let candidates = listed + usize::from(listed >= CANDIDATES_MAX);
         StoredAccess {
             event_time: time_at(self.event_time, row).unwrap_or_default(),
             event_name: text("event_name").unwrap_or_default(),
@@ -450,19 +457,6 @@ impl<'b> Rows<'b> {
         }
     }
 
-    fn list(&self, name: &str, row: usize) -> Vec<String> {
-        let column = self.batch.column_by_name(name);
-        let list = column.and_then(|column| column.as_list_opt::<i32>());
-        let Some(items) = list
-            .filter(|list| list.is_valid(row))
-            .map(|list| list.value(row))
-        else {
-            return Vec::new();
-        };
-        let texts = items.as_string_opt::<i32>().into_iter().flatten();
-        texts.flatten().map(str::to_owned).collect()
-    }
-
     fn violated(&self, row: usize) -> Vec<StoredViolation> {
         let column = self.batch.column_by_name("violations");
         let list = column.and_then(|column| column.as_list_opt::<i32>());
@@ -475,14 +469,15 @@ impl<'b> Rows<'b> {
         let Some(items) = items.as_struct_opt() else {
             return Vec::new();
         };
-        let member = |name: &str, at: usize| {
-            let texts = items.column_by_name(name)?.as_string_opt::<i32>()?;
-            texts.is_valid(at).then(|| texts.value(at).to_owned())
-        };
+        let [rules, severities, exceptions] = STORED.map(|name| {
+            let texts = items.column_by_name(name);
+            texts.and_then(|texts| texts.as_string_opt::<i32>())
+        });
+        let owned = |texts, at| text_at(texts, at).map(str::to_owned);
         let each = (0..items.len()).map(|at| StoredViolation {
-            rule: member("rule", at).unwrap_or_default(),
-            severity: member("severity", at).unwrap_or_default(),
-            exception: member("exception", at),
+            rule: owned(rules, at).unwrap_or_default(),
+            severity: owned(severities, at).unwrap_or_default(),
+            exception: owned(exceptions, at),
         });
         each.collect()
     }

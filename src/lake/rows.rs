@@ -95,7 +95,7 @@ pub fn time_at(batch: &RecordBatch, name: &str, row: usize) -> Option<UtcMicros>
     times.is_valid(row).then(|| UtcMicros(times.value(row)))
 }
 
-fn list_at(batch: &RecordBatch, name: &str, row: usize) -> Vec<String> {
+pub fn list_at(batch: &RecordBatch, name: &str, row: usize) -> Vec<String> {
     let Some(items) = batch
         .column_by_name(name)
         .and_then(|column| column.as_list_opt::<i32>())

@@ -23,7 +23,7 @@ pub const VIEWS: [(&str, &str); 1] = [(
 /// When the lake does not exist or a table of it cannot be read.
 pub async fn session(location: &str) -> Result<SessionContext, LakeError> {
     let url = lake_url(location)?;
-    let names = table_names(&url, location)?;
+    let names = table_names(&url, location).await?;
     let context = new_session();
     for name in names {
         let table_url = url
@@ -92,14 +92,14 @@ async fn define_view(
 }
 
 /// Folders of the lake that hold a Delta log.
-fn table_names(url: &Url, location: &str) -> Result<Vec<String>, LakeError> {
+async fn table_names(url: &Url, location: &str) -> Result<Vec<String>, LakeError> {
     let missing = |detail: String| LakeError::Location {
         location: location.to_owned(),
         detail,
     };
-    let path = url
-        .to_file_path()
-        .map_err(|()| missing("not a local directory".to_owned()))?;
+    let Ok(path) = url.to_file_path() else {
+        return remote_table_names(url).await.map_err(missing);
+    };
     let entries = std::fs::read_dir(&path).map_err(|error| {
         missing(format!(
             "{error}; `bricktrail scan` makes a lake, `--lake` names one"
@@ -112,10 +112,33 @@ fn table_names(url: &Url, location: &str) -> Result<Vec<String>, LakeError> {
         .collect();
     names.sort();
     if names.is_empty() {
-        return Err(missing(
-            "it holds no Delta table; `bricktrail scan` makes a lake, `--lake` names one"
-                .to_owned(),
-        ));
+        return Err(missing(NO_TABLE.to_owned()));
     }
     Ok(names)
+}
+
+const NO_TABLE: &str =
+    "it holds no Delta table; `bricktrail scan` or `run` makes a lake, `--lake` names one";
+
+/// Folders below a remote lake that hold a Delta log; else why there is none.
+async fn remote_table_names(url: &Url) -> Result<Vec<String>, String> {
+    let table = DeltaTableBuilder::from_url(url.clone())
+        .and_then(DeltaTableBuilder::build)
+        .map_err(|error| error.to_string())?;
+    let store = table.log_store().object_store(None);
+    let listed = store.list_with_delimiter(None).await;
+    let listed = listed.map_err(|error| error.to_string())?;
+    let mut names = Vec::new();
+    for folder in listed.common_prefixes {
+        let log = store
+            .list_with_delimiter(Some(&folder.clone().join("_delta_log")))
+            .await;
+        let has_log = log.map_err(|error| error.to_string())?.objects;
+        let name = folder.filename().filter(|_| !has_log.is_empty());
+        names.extend(name.map(str::to_owned));
+    }
+    match names.is_empty() {
+        true => Err(NO_TABLE.to_owned()),
+        false => Ok(names),
+    }
 }

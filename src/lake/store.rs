@@ -18,7 +18,7 @@ use super::columns::{Column, schema};
 use super::data_file::{EncodedFile, FileWriter};
 use super::delta::{CONFLICTS_MAX, CommitOutcome, LakeTable};
 use super::error::LakeError;
-use super::fact_tables::{self, LogObject};
+use super::fact_tables::{self, LogObject, Notification};
 use super::s3_access;
 use crate::model::{Ec2Instance, StsSession, UtcMicros};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -32,15 +32,19 @@ const ROLL_FORWARD: &str = "bricktrail.s3_access";
 
 /// Tables that follow `s3_access`, in the order in which they are rolled
 /// forward: the ledger last, so that its version means all are done.
-const FOLLOWERS: [&str; 4] = [
+const FOLLOWERS: [&str; 5] = [
     "sts_sessions",
     "ec2_instances",
     "s3_amendments",
+    "notifications",
     "log_objects",
 ];
 
 /// Member of what is rolled forward: files that go, by table.
 const REMOVED: &str = "removed";
+
+/// Member of commitInfo that marks a rewrite.
+const SETTLE: &str = "bricktrail.settle";
 
 /// Everything that one commit makes visible.
 #[derive(Default)]
@@ -51,6 +55,7 @@ pub struct LakeBatch {
     pub log_objects: Vec<LogObject>,
     pub sts_sessions: Vec<StsSession>,
     pub ec2_instances: Vec<Ec2Instance>,
+    pub notifications: Vec<Notification>,
 }
 
 impl LakeBatch {
@@ -61,6 +66,7 @@ impl LakeBatch {
             && self.log_objects.is_empty()
             && self.sts_sessions.is_empty()
             && self.ec2_instances.is_empty()
+            && self.notifications.is_empty()
     }
 }
 
@@ -69,7 +75,15 @@ impl LakeBatch {
 struct Written {
     accesses: Vec<Add>,
     /// In the order of [`FOLLOWERS`].
-    followers: [Vec<Add>; 4],
+    followers: [Vec<Add>; 5],
+}
+
+/// What a version of `s3_access` changed.
+pub enum Committed {
+    /// New files, by the name of their table.
+    Batch(Vec<(String, String)>),
+    /// Files in the place of others, with the same rows.
+    Rewrite,
 }
 
 /// Files of `s3_access` that take the place of others, all in one commit.
@@ -103,7 +117,7 @@ pub enum RewriteOutcome {
 pub struct Lake {
     url: Url,
     s3_access: LakeTable,
-    followers: [LakeTable; 4],
+    followers: [LakeTable; 5],
     pub(super) policy_versions: LakeTable,
     pub(super) exceptions: LakeTable,
     /// The last `s3_access` version known to be rolled forward.
@@ -121,18 +135,28 @@ pub fn lake_url(location: &str) -> Result<Url, LakeError> {
     };
     if location.contains("://") {
         let url = Url::parse(location).map_err(|error| fail(error.to_string()))?;
-        if url.scheme() == "file" {
-            return Ok(with_slash(url));
-        }
-        return Err(fail(format!(
-            "`{}://` is not supported yet; give a local directory",
-            url.scheme()
-        )));
+        return match (url.scheme(), url.host_str()) {
+            ("file", _) => Ok(with_slash(url)),
+            ("s3", Some(_)) => {
+                register_stores();
+                Ok(with_slash(url))
+            }
+            ("s3", None) => Err(fail("it names no bucket".to_owned())),
+            (scheme, _) => Err(fail(format!(
+                "`{scheme}://` is not supported; give a directory or `s3://bucket/prefix`"
+            ))),
+        };
     }
     let path = std::path::absolute(Path::new(location)).map_err(|error| fail(error.to_string()))?;
     Url::from_directory_path(&path)
         .map(with_slash)
         .map_err(|()| fail("not a path".to_owned()))
+}
+
+/// Tells delta-rs what `s3://` means; once, however often.
+fn register_stores() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| deltalake::aws::register_handlers(None));
 }
 
 fn with_slash(mut url: Url) -> Url {
@@ -180,6 +204,7 @@ impl Lake {
             table("sts_sessions", schema(&fact_tables::sts_sessions()), &[]).await?,
             table("ec2_instances", schema(&fact_tables::ec2_instances()), &[]).await?,
             table("s3_amendments", s3_access_schema(), &partitions).await?,
+            table("notifications", schema(&fact_tables::notifications()), &[]).await?,
             table("log_objects", schema(&fact_tables::log_objects()), &[]).await?,
         ];
         let policy_versions = table(
@@ -218,7 +243,7 @@ impl Lake {
     }
 
     pub fn s3_amendments(&self) -> &LakeTable {
-        let [_, _, amendments, _] = &self.followers;
+        let [_, _, amendments, ..] = &self.followers;
         amendments
     }
 
@@ -268,11 +293,18 @@ impl Lake {
         now: UtcMicros,
         written: &mut Written,
     ) -> Result<(), LakeError> {
-        let [sts, ec2, amendments, ledger] = &self.followers;
-        let [sts_adds, ec2_adds, amendment_adds, ledger_adds] = &mut written.followers;
+        let [sts, ec2, amendments, notes, ledger] = &self.followers;
+        let [sts_adds, ec2_adds, amendment_adds, note_adds, ledger_adds] = &mut written.followers;
         *sts_adds = write_rows(sts, &fact_tables::sts_sessions(), batch.sts_sessions, now).await?;
         *ec2_adds =
             write_rows(ec2, &fact_tables::ec2_instances(), batch.ec2_instances, now).await?;
+        *note_adds = write_rows(
+            notes,
+            &fact_tables::notifications(),
+            batch.notifications,
+            now,
+        )
+        .await?;
         *ledger_adds =
             write_rows(ledger, &fact_tables::log_objects(), batch.log_objects, now).await?;
         for file in batch.amendment_files {
@@ -307,7 +339,7 @@ impl Lake {
             }
             let metadata = vec![
                 (ROLL_FORWARD.to_owned(), followed.clone().into()),
-                ("bricktrail.settle".to_owned(), rewrite.summary.clone()),
+                (SETTLE.to_owned(), rewrite.summary.clone()),
             ];
             let (adds, removes) = (rewrite.adds.clone(), rewrite.removes.clone());
             let outcome = self
@@ -342,6 +374,33 @@ impl Lake {
         self.roll_forward().await
     }
 
+    /// What that version of `s3_access` changed; `None` where the log does not reach
+    /// back so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn committed(&self, version: u64) -> Result<Option<Committed>, LakeError> {
+        let Some(actions) = self.s3_access.actions(version).await? else {
+            return Ok(None);
+        };
+        let infos = || actions.iter().filter_map(|action| action.get("commitInfo"));
+        if infos().any(|info| info.get(SETTLE).is_some()) {
+            return Ok(Some(Committed::Rewrite));
+        }
+        let adds = actions.iter().filter_map(|action| action.get("add"));
+        let mut files: Vec<(String, String)> = adds
+            .filter_map(|add| path_of(add, self.s3_access.name))
+            .collect();
+        for followed in infos().filter_map(|info| info.get(ROLL_FORWARD)) {
+            for name in FOLLOWERS {
+                let adds = followed.get(name).and_then(serde_json::Value::as_array);
+                let adds = adds.into_iter().flatten();
+                files.extend(adds.filter_map(|add| path_of(add, name)));
+            }
+        }
+        Ok(Some(Committed::Batch(files)))
+    }
+
     async fn discard(&self, written: &Written) {
         self.s3_access.discard(&written.accesses).await;
         for (table, adds) in self.followers.iter().zip(&written.followers) {
@@ -366,6 +425,15 @@ impl Lake {
         }
         Ok(())
     }
+}
+
+fn path_of(add: &serde_json::Value, table: &str) -> Option<(String, String)> {
+    let path = add.get("path")?.as_str()?;
+    // Delta writes paths as in a URL.
+    let path = percent_encoding::percent_decode_str(path)
+        .decode_utf8()
+        .ok()?;
+    Some((table.to_owned(), path.into_owned()))
 }
 
 /// The actions that a commit holds for a table.

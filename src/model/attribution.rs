@@ -106,6 +106,9 @@ pub enum UnattributedReason {
     FieldsOmitted,
 }
 
+/// Candidates that an attribution lists of a level, at most.
+pub const CANDIDATES_MAX: usize = 50;
+
 /// Who stood behind an access: one label of confidence for each level.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attribution {
@@ -127,7 +130,7 @@ pub struct Attribution {
     pub principal: Option<String>,
     pub principal_kind: Option<PrincipalKind>,
     pub principal_confidence: Confidence,
-    /// At most 50, sorted; `principal_candidate_count` is the true number.
+    /// At most [`CANDIDATES_MAX`], sorted; `principal_candidate_count` is the true number.
     pub principal_candidates: Vec<String>,
     pub principal_candidate_count: u32,
     /// Ids of job runs, of the job where its run is not known; likewise.

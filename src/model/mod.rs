@@ -22,7 +22,7 @@ pub use access::{
 };
 pub use advice::{Advice, Doubt};
 pub use attribution::{
-    AccessPath, Attribution, Confidence, Method, PrincipalKind, UnattributedReason,
+    AccessPath, Attribution, CANDIDATES_MAX, Confidence, Method, PrincipalKind, UnattributedReason,
 };
 pub use databricks::{
     Cluster, ClusterAccess, ClusterNode, CommandRun, DatabricksFacts, ExternalLocation,

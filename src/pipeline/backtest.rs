@@ -11,11 +11,12 @@
 //! holds of it, so that `settle --again` with the policy and the same attribution flags
 //! what is told here.
 
+use super::replayed::{columns, told_apart};
 use crate::identity::{IdentityIndex, Memberships};
 use crate::lake::Lake;
 use crate::lake::databricks::read_workloads;
 use crate::lake::error::LakeError;
-use crate::lake::replay::{StoredAccess, StoredViolation, Told, event_ids, replay};
+use crate::lake::replay::{StoredAccess, StoredViolation, event_ids, replay};
 use crate::lake::settle::files::{DateFile, Holder, Tables};
 use crate::model::{TimeSpan, UtcMicros, Verdict, Workload};
 use crate::policy::{AccessFacts, Answers, Judgement, Policy, session_age_span};
@@ -25,7 +26,7 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Events told by their ids of each change, at most.
 pub const SAMPLES_MAX: usize = 3;
@@ -124,13 +125,46 @@ struct Tally {
     samples: Vec<(usize, usize)>,
 }
 
+/// What was judged, by all workers: what one judged the others need not.
+#[derive(Default)]
+struct Judged(Mutex<ByVisible>);
+
+#[derive(Default)]
+struct ByVisible {
+    /// Numbers of judgements, by what the policy sees.
+    numbers: HashMap<Vec<u8>, u32, foldhash::fast::FixedState>,
+    judgements: Vec<Judgement>,
+}
+
+impl Judged {
+    fn lock(&self) -> MutexGuard<'_, ByVisible> {
+        // Whatever stands in it was judged.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the judgement. Two workers may judge the same at once, and say the
+    /// same; the first to be done counts.
+    fn number(&self, visible: &[u8], judge: impl FnOnce() -> Judgement) -> u32 {
+        if let Some(number) = self.lock().numbers.get(visible) {
+            return *number;
+        }
+        let judgement = judge();
+        let mut judged = self.lock();
+        if let Some(number) = judged.numbers.get(visible) {
+            return *number;
+        }
+        let number = u32::try_from(judged.judgements.len()).unwrap_or(u32::MAX);
+        judged.judgements.push(judgement);
+        judged.numbers.insert(visible.to_vec(), number);
+        number
+    }
+}
+
 /// Judges the rows of some files.
 struct Worker<'w> {
     policy: &'w Policy,
     index: &'w IdentityIndex,
-    /// By what the policy sees.
-    judgements: HashMap<Vec<u8>, u32, foldhash::fast::FixedState>,
-    judged: Vec<Judgement>,
+    judged: &'w Judged,
     answers: Answers,
     memberships: Memberships,
     tallies: IndexMap<Label, Tally, foldhash::fast::FixedState>,
@@ -141,12 +175,11 @@ struct Worker<'w> {
 }
 
 impl<'w> Worker<'w> {
-    fn new(policy: &'w Policy, index: &'w IdentityIndex) -> Worker<'w> {
+    fn new(policy: &'w Policy, index: &'w IdentityIndex, judged: &'w Judged) -> Worker<'w> {
         Worker {
             policy,
             index,
-            judgements: HashMap::default(),
-            judged: Vec::new(),
+            judged,
             answers: Answers::default(),
             memberships: Memberships::default(),
             tallies: IndexMap::default(),
@@ -182,16 +215,9 @@ impl<'w> Worker<'w> {
         self.visible.clear();
         policy.visible_who(&facts, &mut self.visible);
         policy.visible_request(&facts, &mut self.visible);
-        let after = match self.judgements.get(self.visible.as_slice()) {
-            Some(number) => *number,
-            None => {
-                let number = u32::try_from(self.judged.len()).unwrap_or(u32::MAX);
-                let judgement = policy.judge_with(&facts, &mut self.answers);
-                self.judged.push(judgement);
-                self.judgements.insert(self.visible.clone(), number);
-                number
-            }
-        };
+        let answers = &mut self.answers;
+        let judge = || policy.judge_with(&facts, answers);
+        let after = self.judged.number(&self.visible, judge);
         let named = dataset.and_then(|dataset| policy.dataset(dataset));
         let label = Label {
             principal: principal_of(row),
@@ -249,11 +275,12 @@ fn work_through(
     progress: &dyn BacktestProgress,
 ) -> Result<BacktestReport, LakeError> {
     let columns = columns(policy);
+    let judged = Judged::default();
     let lanes = rayon::current_num_threads().max(1);
     let workers: Vec<Worker<'_>> = (0..lanes)
         .into_par_iter()
         .map(|lane| {
-            let worker = RefCell::new(Worker::new(policy, index));
+            let worker = RefCell::new(Worker::new(policy, index, &judged));
             for (number, file) in files.iter().enumerate().skip(lane).step_by(lanes) {
                 let rows = replay(
                     tables,
@@ -273,19 +300,22 @@ fn work_through(
             Ok(worker.into_inner())
         })
         .collect::<Result<_, LakeError>>()?;
-    let mut report = BacktestReport::default();
+    let judgements = std::mem::take(&mut judged.lock().judgements);
+    let mut report = BacktestReport {
+        judged: judgements.len() as u64,
+        ..BacktestReport::default()
+    };
     let mut newly = BTreeMap::new();
     let mut no_longer = BTreeMap::new();
     for worker in &workers {
         report.events += worker.events;
-        report.judged += worker.judged.len() as u64;
         report.first_event = [report.first_event, worker.first]
             .into_iter()
             .flatten()
             .min();
         report.last_event = [report.last_event, worker.last].into_iter().flatten().max();
         for (label, tally) in &worker.tallies {
-            if let Some(after) = worker.judged.get(label.after as usize) {
+            if let Some(after) = judgements.get(label.after as usize) {
                 add(
                     label,
                     after,
@@ -381,151 +411,4 @@ fn told(tallies: Tallies, tables: &Tables, files: &[DateFile]) -> Result<Vec<Cha
         .collect();
     changes.sort_by(|a, b| b.events.cmp(&a.events).then_with(|| a.what.cmp(&b.what)));
     Ok(changes)
-}
-
-/// A column, and whether a policy sees it.
-type Column = (&'static str, fn(&Policy) -> bool);
-
-/// The columns that policies judge by.
-///
-/// INVARIANT (all that is seen): a policy that can tell two rows apart reads a column in
-/// which they differ; a test compares what is told with what `settle --again` does.
-const COLUMNS: &[Column] = &[
-    ("event_name", |_| true),
-    ("operation", |_| true),
-    ("outcome", |policy| policy.asks("outcome")),
-    ("error_code", |policy| policy.asks("error_code")),
-    ("object_key", |policy| {
-        policy.datasets_count() > 0 || policy.asks("key") || policy.tells_apart("Object")
-    }),
-    ("list_prefix", |policy| {
-        policy.datasets_count() > 0 || policy.asks("list_prefix")
-    }),
-    ("version_id", |policy| policy.asks("version_id")),
-    ("copy_source", |policy| policy.reads().copy_source),
-    ("sse", |policy| policy.asks("sse")),
-    ("kms_key_arn", |policy| {
-        policy.asks("kms_key_arn") || policy.asks("kms_key_account_id")
-    }),
-    ("presigned", |policy| policy.asks("presigned")),
-    ("aws_account_id", |policy| {
-        policy.asks("account_id") || policy.tells_apart("Account")
-    }),
-    ("aws_region", |policy| policy.asks("region")),
-    ("bucket", |policy| {
-        let in_exceptions = policy.exceptions().iter().any(|it| !it.buckets.is_empty());
-        let apart = policy.tells_apart("Bucket") || policy.tells_apart("Object");
-        policy.datasets_count() > 0 || policy.asks("bucket") || apart || in_exceptions
-    }),
-    ("bucket_account_id", |policy| {
-        let of_account = policy.asks("account_id") || policy.tells_apart("Account");
-        of_account || policy.asks("copy_destination_account_id")
-    }),
-    ("identity_type", |_| true),
-    ("role_arn", |_| true),
-    // For whom a change is told of, too.
-    ("principal_arn", |_| true),
-    ("principal_account_id", |policy| {
-        names_callers(policy) || asks_account(policy)
-    }),
-    ("role_account_id", asks_account),
-    ("user_name", names_callers),
-    ("principal_id", names_callers),
-    ("invoked_by", |policy| {
-        names_callers(policy) || policy.asks("invoked_by") || policy.asks("aws_service_invoked")
-    }),
-    ("session_name", |policy| policy.asks("session_name")),
-    ("source_identity", |policy| policy.asks("source_identity")),
-    ("session_issued_at", |policy| {
-        policy.asks("session_age_hours") || policy.asks("session_age_limit_exceeded")
-    }),
-    ("source_ip", |policy| {
-        policy.asks("source_ip") || policy.asks("kind") || asks_network(policy)
-    }),
-    ("vpc_endpoint_id", |policy| {
-        policy.asks("vpc_endpoint_id") || asks_network(policy)
-    }),
-    ("user_agent", |policy| policy.asks("user_agent")),
-    ("tls_version", |policy| policy.asks("tls")),
-    ("plaintext", |policy| policy.asks("tls")),
-    ("credential", |policy| {
-        policy.asks("credential") || policy.asks("aws_service_invoked")
-    }),
-    ("access_path", |_| true),
-    ("session_confidence", |policy| policy.asks("session")),
-    ("workspace_id", |policy| {
-        asks_place(policy) || policy.asks("workspace_id")
-    }),
-    ("workspace_confidence", |policy| policy.asks("workspace")),
-    ("cluster_id", |policy| {
-        policy.asks("cluster_id") || policy.asks("cluster")
-    }),
-    ("cluster_confidence", |policy| policy.asks("cluster")),
-    ("job_id", |policy| {
-        asks_place(policy) || policy.asks("job_id")
-    }),
-    ("job_run_id", |policy| policy.asks("job_run_id")),
-    ("job_confidence", |policy| policy.asks("job")),
-    ("task_key", |policy| policy.asks("task_key")),
-    ("task_confidence", |policy| policy.asks("task")),
-    ("principal", |_| true),
-    ("principal_kind", |_| true),
-    ("principal_confidence", |policy| policy.asks("principal")),
-    ("principal_candidates", |_| true),
-    ("unattributed_reason", |_| true),
-    ("settled", |_| true),
-    ("dataset", |_| true),
-    ("violations", |_| true),
-    ("event_time", |_| true),
-];
-
-/// Whether the names by which AWS knows callers are seen.
-fn names_callers(policy: &Policy) -> bool {
-    // Whether AWS names the caller at all tells types of principals apart.
-    policy.asks_who() || names_told(policy)
-}
-
-/// By which texts of their own rows are told apart.
-fn told_apart(policy: &Policy) -> Told {
-    let reads = policy.reads();
-    Told {
-        names: names_told(policy),
-        object_keys: reads.object_key,
-        list_prefixes: reads.list_prefix,
-    }
-}
-
-/// Whether the names themselves are, and not only whether there are any.
-fn names_told(policy: &Policy) -> bool {
-    let in_exceptions = policy
-        .exceptions()
-        .iter()
-        .any(|it| !it.principals.is_empty());
-    let types = ["AwsIdentity", "Unattributed"];
-    in_exceptions || types.iter().any(|of| policy.tells_apart(of))
-}
-
-fn asks_account(policy: &Policy) -> bool {
-    policy.asks("caller_account_id") || policy.asks("foreign_account")
-}
-
-fn asks_network(policy: &Policy) -> bool {
-    policy.asks("inside_known_networks") || policy.asks("outside_known_networks")
-}
-
-/// Whether workspace and job are seen together.
-fn asks_place(policy: &Policy) -> bool {
-    let in_exceptions = policy.exceptions().iter().any(|it| !it.jobs.is_empty());
-    let entities = ["workspace", "job", "cluster"]
-        .iter()
-        .any(|name| policy.asks(name));
-    let named = ["Workspace", "Job"]
-        .iter()
-        .any(|name| policy.tells_apart(name));
-    in_exceptions || entities || named
-}
-
-fn columns(policy: &Policy) -> Vec<&'static str> {
-    let seen = COLUMNS.iter().filter(|(_, is_seen)| is_seen(policy));
-    seen.map(|(name, _)| *name).collect()
 }

@@ -208,8 +208,9 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
     lake_batch.amendment_files = encode(logs, &amendments, decider, (pool, presses), now)?;
     // What is unreadable still, since an earlier scan, is counted and shown each
     // time, but stands in the lake already.
-    log_objects
-        .retain(|object| object.etag.is_some() || !ledger.has_object(&object.uri, None, None));
+    log_objects.retain(|object| {
+        object.etag.is_some() || !ledger.has_object(&object.uri, object.version_id.as_deref(), None)
+    });
     lake_batch.log_objects = log_objects;
     Ok(Prepared { lake_batch, report })
 }
@@ -218,7 +219,7 @@ fn log_object(processed: &Processed, now: UtcMicros) -> LogObject {
     let object = &processed.object;
     LogObject {
         uri: object.uri.clone(),
-        version_id: None,
+        version_id: object.version_id.clone(),
         // Without an ETag, so that the lake never seems to have the object: each
         // scan tries again what could not be read.
         etag: object.etag.clone().filter(|_| object.unreadable.is_none()),
@@ -237,6 +238,7 @@ fn log_object(processed: &Processed, now: UtcMicros) -> LogObject {
             .collect(),
         first_event_time: processed.log.first_event_time,
         last_event_time: processed.log.last_event_time,
+        notified_at: object.notified_at,
         fetched_at: processed.fetched_at,
         committed_at: now,
     }

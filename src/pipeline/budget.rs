@@ -13,6 +13,7 @@
 //! what one object may hold is capped.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// A budget of bytes, shared by everything in flight.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct ByteBudget(Arc<Shared>);
 struct Shared {
     used: Mutex<u64>,
     freed: Condvar,
+    /// The same for tasks, which must not block their thread.
+    freed_for_tasks: Notify,
     total: u64,
 }
 
@@ -35,6 +38,7 @@ impl ByteBudget {
         ByteBudget(Arc::new(Shared {
             used: Mutex::new(0),
             freed: Condvar::new(),
+            freed_for_tasks: Notify::new(),
             total,
         }))
     }
@@ -67,6 +71,40 @@ impl ByteBudget {
     }
 }
 
+impl ByteBudget {
+    /// Like [`ByteBudget::reserve`], for tasks.
+    pub async fn reserve_async(&self, bytes: u64) -> Reservation {
+        let bytes = bytes.min(self.0.total);
+        loop {
+            // Listening begins before looking: what is freed in between is not missed.
+            let freed = self.0.freed_for_tasks.notified();
+            let mut freed = std::pin::pin!(freed);
+            freed.as_mut().enable();
+            if let Some(reservation) = self.try_reserve(bytes) {
+                return reservation;
+            }
+            freed.await;
+        }
+    }
+
+    fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
+        let mut used = self.lock();
+        if used.saturating_add(bytes) > self.0.total {
+            return None;
+        }
+        *used += bytes;
+        Some(Reservation {
+            budget: self.clone(),
+            bytes,
+        })
+    }
+
+    /// Bytes in flight.
+    pub fn used(&self) -> u64 {
+        *self.lock()
+    }
+}
+
 impl Reservation {
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -86,6 +124,7 @@ impl Reservation {
         self.bytes = bytes;
         drop(used);
         self.budget.0.freed.notify_all();
+        self.budget.0.freed_for_tasks.notify_waiters();
     }
 }
 

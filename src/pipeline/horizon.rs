@@ -12,6 +12,17 @@ use crate::model::UtcMicros;
 /// after it, and runs are told in slices of an hour.
 pub const WINDOW_SECS: i64 = 3600;
 
+/// How far event times may lag behind the newest one read, or the clock, before
+/// all events up to then count as delivered. CloudTrail delivers most within
+/// minutes and promises no time.
+const TRAIL_DELAY_SECS: i64 = 3600;
+
+/// The event time up to which a trail is complete that was read until `newest`:
+/// until then an absent STS event is a fact, after it only late.
+pub fn trail_complete_until(newest: UtcMicros) -> UtcMicros {
+    newest.plus_seconds(-TRAIL_DELAY_SECS)
+}
+
 /// The horizon, and what holds it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Horizon {

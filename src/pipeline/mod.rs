@@ -1,20 +1,31 @@
 //! Motion: where decisions and the world meet. Layer 4.
 //!
-//! [`source`] lists objects, [`route`] says what a name is, [`budget`] bounds what is in flight, [`process`]
-//! makes accesses of an object, [`decide`] asks identity and policy, [`batch`]
-//! makes rows of accesses, [`scan`] runs them all, [`report`] counts, [`used_logs`]
-//! saves memory from being asked for anew. [`settle`] decides rows of the lake again
+//! [`source`] lists objects, or [`intake`] takes them from a queue, with a [`lease`] on each
+//! message and only what is [`allowed`]; [`route`] says what a name is, [`budget`] bounds
+//! what is in flight within its [`limits`], [`process`] makes accesses of an object in one of the
+//! [`stages`], [`decide`] asks identity and policy, [`batch`] makes rows of accesses,
+//! [`commit`] commits them. [`scan`] runs them all once, [`worker`] until it is stopped, with
+//! its [`upkeep`] beside; [`report`] and [`meters`] count, [`used_logs`] saves memory from
+//! being asked for anew. [`settle`] decides rows of the lake again
 //! once [`horizon`] says that all is known, [`settle_date`] by date, in a [`lane`]; rows
 //! of other dates go that have [`yielded`]; a [`settle_report`] tells what changed.
-//! [`backtest`] judges the rows of the lake by another policy.
+//! [`backtest`] judges the rows of the lake by another policy, by the columns that it
+//! sees ([`replayed`]).
 
+pub mod allowed;
 pub mod backtest;
 pub mod batch;
 pub mod budget;
+pub mod commit;
 pub mod decide;
 pub mod horizon;
+pub mod intake;
 mod lane;
+pub mod lease;
+pub mod limits;
+pub mod meters;
 pub mod process;
+mod replayed;
 pub mod report;
 pub mod route;
 pub mod scan;
@@ -22,5 +33,8 @@ pub mod settle;
 mod settle_date;
 pub mod settle_report;
 pub mod source;
+pub mod stages;
+pub mod upkeep;
 mod used_logs;
+pub mod worker;
 mod yielded;

@@ -5,6 +5,7 @@
 //! the other.
 
 use super::budget::Reservation;
+use super::lease::Share;
 use super::route::{Route, route};
 use super::source::SourceObject;
 use crate::model::{ObjectCounts, ObjectStatus, UtcMicros};
@@ -40,6 +41,8 @@ pub struct Processed {
     pub fetched_at: UtcMicros,
     /// The memory that this value takes, paid for until it is dropped.
     pub reservation: Reservation,
+    /// Of the message that announced it.
+    pub share: Option<Share>,
 }
 
 impl Processed {
@@ -108,6 +111,11 @@ pub struct AssignedObject {
     pub seq: u64,
     pub object: SourceObject,
     pub reservation: Reservation,
+    /// Its bytes, if they are here already.
+    pub stored: Option<Vec<u8>>,
+    /// Why it is not to be read at all: a stable token, then a detail after a colon.
+    pub refused: Option<String>,
+    pub share: Option<Share>,
 }
 
 /// Processes objects, one or two at a time, with buffers that it keeps.
@@ -193,6 +201,9 @@ impl Processor {
             seq,
             object,
             reservation,
+            stored,
+            refused,
+            share,
         } = task;
         let mut done = Processed {
             seq,
@@ -205,8 +216,14 @@ impl Processor {
             log: ParsedLog::default(),
             fetched_at: now,
             reservation,
+            share,
         };
         let mut inflated = None;
+        if let Some(refused) = refused {
+            done.status = ObjectStatus::Ignored;
+            done.reason = Some(refused);
+            return Opened { done, inflated };
+        }
         match route(&done.object.key, &done.object.path) {
             Route::Done {
                 kind,
@@ -223,7 +240,7 @@ impl Processor {
                 kind,
             } => {
                 done.kind = kind;
-                inflated = self.fill(place, &mut done).map(|inflated| Ready {
+                inflated = self.fill(place, &mut done, stored).map(|inflated| Ready {
                     inflated,
                     is_log,
                     account_id,
@@ -256,7 +273,7 @@ impl Processor {
         }
         if let Some(reason) = &done.object.unreadable {
             done.status = ObjectStatus::Quarantined;
-            done.reason = Some(format!("unreadable: {reason}"));
+            done.reason = Some(reason.clone());
         }
         done.reservation
             .settle((done.log.bytes() + PROCESSED_BYTES) as u64);
@@ -265,7 +282,12 @@ impl Processor {
 
     /// Fetches and inflates; `None` if there is nothing to parse, and then the
     /// object says why.
-    fn fill(&mut self, place: usize, done: &mut Processed) -> Option<Inflated> {
+    fn fill(
+        &mut self,
+        place: usize,
+        done: &mut Processed,
+        stored: Option<Vec<u8>>,
+    ) -> Option<Inflated> {
         if done.object.unreadable.is_some() {
             return None;
         }
@@ -276,13 +298,18 @@ impl Processor {
             ));
             return None;
         }
-        if let Err(error) = fetch(&done.object.path, &mut self.stored) {
-            done.object.unreadable = Some(error.to_string());
-            return None;
+        match stored {
+            Some(stored) => self.stored = stored,
+            None => {
+                if let Err(error) = fetch(&done.object.path, &mut self.stored) {
+                    done.object.unreadable = Some(unreadable(&error));
+                    return None;
+                }
+            }
         }
         let grown = self.stored.len() as u64 != done.object.bytes;
         if grown || !done.reservation.covers(bytes_needed_by(&self.stored)) {
-            done.object.unreadable = Some(CHANGED.to_owned());
+            done.object.unreadable = Some(unreadable(&CHANGED));
             return None;
         }
         match self.inflate(place) {
@@ -357,6 +384,11 @@ impl Processor {
     }
 }
 
+/// The reason of an object that cannot be read where it lies.
+pub(super) fn unreadable(cause: &impl std::fmt::Display) -> String {
+    format!("unreadable: {cause}")
+}
+
 /// Reads the stored bytes into the buffer, cleared first.
 fn fetch(path: &Path, stored: &mut Vec<u8>) -> std::io::Result<()> {
     stored.clear();
@@ -374,7 +406,7 @@ fn is_gzip(stored: &[u8]) -> bool {
 }
 
 /// What [`bytes_expected`] expected, by the bytes themselves.
-fn bytes_needed_by(stored: &[u8]) -> u64 {
+pub(super) fn bytes_needed_by(stored: &[u8]) -> u64 {
     let first = stored.first_chunk().copied().unwrap_or_default();
     let last = stored.last_chunk().copied().unwrap_or_default();
     let bytes = stored.len() as u64;

@@ -73,6 +73,10 @@ pub struct Report {
     pub verdicts: BTreeMap<Verdict, u64>,
     pub rules: BTreeMap<String, RuleCounts>,
     pub commits: u64,
+    /// Commits that another writer came before: each was prepared anew.
+    pub conflicts: u64,
+    /// What messages said that named no object to be read.
+    pub notifications: u64,
     /// Rows by decision, until the batch is closed.
     rows: HashMap<u32, u64>,
 }
@@ -180,6 +184,8 @@ impl Report {
             sum.failed += counts.failed;
         }
         self.commits += batch.commits;
+        self.conflicts += batch.conflicts;
+        self.notifications += batch.notifications;
     }
 
     /// Objects of that fate, of whatever kind.

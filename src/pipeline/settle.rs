@@ -22,9 +22,9 @@
 //! settle. Of two settles that rewrite the same files one comes first; the other
 //! begins that date anew.
 
-use super::horizon::{Horizon, WINDOW_SECS};
+use super::commit::record_policy;
+use super::horizon::{Horizon, WINDOW_SECS, trail_complete_until};
 use super::lane::Tools;
-use super::scan::{record_policy, trail_complete_until};
 use super::settle_date::small_files;
 use super::settle_report::SettleReport;
 use crate::identity::{IdentityIndex, IdentitySettings};

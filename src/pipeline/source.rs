@@ -10,6 +10,8 @@
 //! What cannot be listed is an object too, with its reason: nothing in the tree
 //! is passed over in silence.
 
+use super::process::unreadable;
+use crate::model::UtcMicros;
 use crate::trail::key::delivery_label;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -25,8 +27,13 @@ pub struct SourceObject {
     pub key: String,
     /// For a local file, its modification time and size; `None` if unknown.
     pub etag: Option<String>,
+    /// In a bucket that keeps versions.
+    pub version_id: Option<String>,
+    /// When the notification of it was sent, where one was.
+    pub notified_at: Option<UtcMicros>,
     pub bytes: u64,
-    /// Why it cannot be read, where that is known already.
+    /// Why it cannot be read, where that is known already: a stable token, then a
+    /// detail after a colon.
     pub unreadable: Option<String>,
 }
 
@@ -263,22 +270,26 @@ impl LocalListing {
             path: path.to_path_buf(),
             key: self.key_of(path, root),
             etag: None,
+            version_id: None,
+            notified_at: None,
             bytes: 0,
-            unreadable: Some(error.to_owned()),
+            unreadable: Some(unreadable(&error)),
         }
     }
 
     fn object(&self, path: &Path, root: usize) -> SourceObject {
         let (etag, bytes, unreadable) = match path.metadata() {
             Ok(metadata) if metadata.is_file() => (Some(etag_of(&metadata)), metadata.len(), None),
-            Ok(_) => (None, 0, Some("not a regular file".to_owned())),
-            Err(error) => (None, 0, Some(error.to_string())),
+            Ok(_) => (None, 0, Some(unreadable(&"not a regular file"))),
+            Err(error) => (None, 0, Some(unreadable(&error))),
         };
         SourceObject {
             uri: uri_of(path),
             path: path.to_path_buf(),
             key: self.key_of(path, root),
             etag,
+            version_id: None,
+            notified_at: None,
             bytes,
             unreadable,
         }
@@ -340,7 +351,7 @@ mod tests {
             told,
             [
                 (folder.path.join("a.json").as_path(), None),
-                (folder.path.as_path(), Some("lost"))
+                (folder.path.as_path(), Some("unreadable: lost"))
             ]
         );
         assert!(objects[1].etag.is_none());

@@ -18,7 +18,7 @@
 //! only at slices of the key; its cost grows with the depth of the key and not
 //! with the number of locations.
 
-use super::error::{PolicyError, line_of};
+use super::error::{PolicyError, line_of, read_toml};
 use crate::model::Dataset;
 use hashbrown::HashMap;
 use serde::Deserialize;
@@ -71,14 +71,9 @@ impl Datasets {
             });
         };
         let mut datasets = Datasets::default();
-        let parsed: File = match toml::from_str(text) {
+        let parsed: File = match read_toml(file, text) {
             Ok(parsed) => parsed,
-            Err(error) => {
-                let offset = error.span().map_or(0, |span| span.start);
-                // The parser lists what it expected on further lines.
-                let message = error.message().replace('\n', "; ");
-                let message =
-                    format!("{message}; see the example in the documentation of datasets.toml");
+            Err((offset, message)) => {
                 fault(offset, message);
                 return datasets;
             }

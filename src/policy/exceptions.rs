@@ -20,7 +20,7 @@
 //! INVARIANT (by the event): whether an exception covers a violation follows from the
 //! access and its time, never from the day on which it is judged.
 
-use super::error::{PolicyError, line_of};
+use super::error::{PolicyError, line_of, read_toml};
 use super::facts::Facts;
 use crate::model::{TimeSpan, UtcMicros, Violation};
 use serde::Deserialize;
@@ -110,17 +110,10 @@ impl Exceptions {
                 message,
             });
         };
-        let parsed: File = match toml::from_str(text) {
+        let parsed: File = match read_toml(file, text) {
             Ok(parsed) => parsed,
-            Err(error) => {
-                let offset = error.span().map_or(0, |span| span.start);
-                fault(
-                    offset,
-                    format!(
-                        "{}; see the example in the documentation of exceptions.toml",
-                        error.message()
-                    ),
-                );
+            Err((offset, message)) => {
+                fault(offset, message);
                 return Exceptions::default();
             }
         };
@@ -128,8 +121,7 @@ impl Exceptions {
         for entry in parsed.exception {
             let start = entry.span().start;
             let line = line_of(text, start);
-            let mut told = |offset: usize, message: String| fault(offset, message);
-            if let Some(exception) = checked(entry, (start, line), names, &list, &mut told) {
+            if let Some(exception) = checked(entry, (start, line), names, &list, &mut fault) {
                 list.push(exception);
             }
         }

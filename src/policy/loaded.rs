@@ -68,8 +68,21 @@ impl Policy {
     /// When a file or a setting is wrong in any way, or a file is none of these:
     /// a policy is used whole or not at all. Every fault is told.
     pub fn parse(
+        files: Vec<PolicyFile>,
+        settings: &PolicySettings,
+    ) -> Result<Policy, PolicyErrors> {
+        Policy::parse_for(files, settings, None)
+    }
+
+    /// The same, for an organisation whose groups are known: as [`Policy::check_groups`].
+    ///
+    /// # Errors
+    ///
+    /// When either would refuse it; every fault is told.
+    pub fn parse_for(
         mut files: Vec<PolicyFile>,
         settings: &PolicySettings,
+        groups: Option<&KnownGroups>,
     ) -> Result<Policy, PolicyErrors> {
         files.sort_by(|a, b| a.name.cmp(&b.name));
         let mut faults = Vec::new();
@@ -85,6 +98,9 @@ impl Policy {
         let names: Vec<&str> = datasets.names().collect();
         let cedar = files.iter().filter(|file| is_cedar(file));
         let rules = Rules::parse(cedar, &names, &mut faults);
+        if let Some(groups) = groups {
+            find_group_faults(&rules.list, groups, &mut faults);
+        }
         let ids: Vec<&str> = rules.list.iter().map(|rule| &*rule.id).collect();
         let exceptions = match text_of(EXCEPTIONS_FILE) {
             Some(text) => {
@@ -131,37 +147,8 @@ impl Policy {
     /// # Errors
     /// For every such group, with the rules that name it.
     pub fn check_groups(&self, known: &KnownGroups) -> Result<(), PolicyErrors> {
-        let names: Vec<&str> = known.names.iter().map(String::as_str).collect();
         let mut faults = Vec::new();
-        for rule in &self.rules {
-            for group in &rule.groups {
-                if names.binary_search(&group.as_str()).is_ok() {
-                    continue;
-                }
-                let remedy = match names.as_slice() {
-                    [] => "no groups are known at all: read SCIM's into the lake with \
-                           `--databricks DIR`, from `scim/groups.json`"
-                        .to_owned(),
-                    _ => format!("SCIM shows no such group{}", nearest::hint(group, &names)),
-                };
-                faults.push(PolicyError::Group {
-                    file: rule.file.clone(),
-                    line: rule.line,
-                    rule: rule.id.to_string(),
-                    message: format!("group `{group}` is not known; {remedy}"),
-                });
-            }
-        }
-        if !self.interest.groups.is_empty() {
-            faults.extend(known.cycles.iter().map(|cycle| PolicyError::Groups {
-                message: format!(
-                    "scim/groups.json: group `{}` lies in itself: {}; take one out of the other \
-                     in the identity provider, and export again",
-                    cycle.first().map_or("", String::as_str),
-                    cycle.join(" in ")
-                ),
-            }));
-        }
+        find_group_faults(&self.rules, known, &mut faults);
         PolicyErrors::or_ok(faults, ())
     }
 
@@ -250,18 +237,14 @@ impl Policy {
         self.datasets.names().count()
     }
 
-    /// Whether the rules can see an attribute of the schema, by its name there.
-    pub fn asks(&self, attribute: &str) -> bool {
-        let known = Attribute::ALL.iter();
-        let mut named = known.filter(|known| known.as_str() == attribute);
-        named.any(|attribute| self.mentions.has(*attribute))
+    /// Whether the rules can see an attribute.
+    pub fn asks(&self, attribute: Attribute) -> bool {
+        self.mentions.has(attribute)
     }
 
-    /// Whether the rules can tell entities of a type of the schema apart by name.
-    pub fn tells_apart(&self, entity_type: &str) -> bool {
-        let known = EntityType::ALL.iter();
-        let mut named = known.filter(|known| known.as_str() == entity_type);
-        named.any(|of| self.mentions.names(*of))
+    /// Whether the rules can tell entities of a type apart by name.
+    pub fn tells_apart(&self, of: EntityType) -> bool {
+        self.mentions.names(of)
     }
 
     /// Whether the rules can tell principals apart, if only by type or group.
@@ -381,6 +364,40 @@ fn interest(rules: &Rules) -> Interest {
         job,
         cluster,
         workspace,
+    }
+}
+
+/// Finds groups that rules name and SCIM does not show, and those that lie in themselves.
+fn find_group_faults(rules: &[RuleInfo], known: &KnownGroups, faults: &mut Vec<PolicyError>) {
+    let names: Vec<&str> = known.names.iter().map(String::as_str).collect();
+    for rule in rules {
+        for group in &rule.groups {
+            if names.binary_search(&group.as_str()).is_ok() {
+                continue;
+            }
+            let remedy = match names.as_slice() {
+                [] => "no groups are known at all: read SCIM's into the lake with \
+                       `--databricks DIR`, from `scim/groups.json`"
+                    .to_owned(),
+                _ => format!("SCIM shows no such group{}", nearest::hint(group, &names)),
+            };
+            faults.push(PolicyError::Group {
+                file: rule.file.clone(),
+                line: rule.line,
+                rule: rule.id.to_string(),
+                message: format!("group `{group}` is not known; {remedy}"),
+            });
+        }
+    }
+    if rules.iter().any(|rule| !rule.groups.is_empty()) {
+        faults.extend(known.cycles.iter().map(|cycle| PolicyError::Groups {
+            message: format!(
+                "scim/groups.json: group `{}` lies in itself: {}; take one out of the other \
+                 in the identity provider, and export again",
+                cycle.first().map_or("", String::as_str),
+                cycle.join(" in ")
+            ),
+        }));
     }
 }
 

@@ -19,12 +19,12 @@ macro_rules! names {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
-        pub(super) enum $type { $($variant,)* }
+        pub enum $type { $($variant,)* }
 
         impl $type {
-            pub(super) const ALL: &[$type] = &[$($type::$variant,)*];
+            pub const ALL: &[$type] = &[$($type::$variant,)*];
 
-            pub(super) fn as_str(self) -> &'static str {
+            pub fn as_str(self) -> &'static str {
                 match self { $($type::$variant => $name,)* }
             }
 
@@ -392,7 +392,8 @@ impl Mentions {
         let is_whole = used == Use::Whole;
         match attribute {
             _ if used == Use::Left => {}
-            Attribute::Workspace if is_whole => self.add_names(EntityType::Workspace),
+            // What is compared may lie in it, without a literal.
+            Attribute::Workspace if used != Use::Type => self.add_names(EntityType::Workspace),
             Attribute::Job if is_whole => self.add_names(EntityType::Job),
             Attribute::Cluster if is_whole => self.add_names(EntityType::Cluster),
             Attribute::Network => {
@@ -610,6 +611,10 @@ mod tests {
         check(r#"context.job == Job::"1/77""#, expect!["job Job"]);
         check(r#"context.job in Workspace::"1""#, expect!["job Workspace"]);
         check(r#"[context.job].contains(Job::"1/77")"#, expect!["job Job"]);
+        check(
+            "context.job in context.workspace",
+            expect!["workspace job Workspace"],
+        );
     }
 
     #[test]

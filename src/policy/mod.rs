@@ -14,8 +14,9 @@
 //! 5. `judge` asks Cedar for every candidate and words the answer, with the facts that
 //!    decided (`reason`). Only rules whose `scopes` may hold are asked, and `answers` are
 //!    kept.
-//! 6. `packs` are policies to start from; `examples` are accesses that an author expects verdicts of; `findings` are what
-//!    the author probably did not mean; `suggest` drafts permits from what was seen.
+//! 6. `packs` are policies to start from; `examples` are accesses that an author expects
+//!    verdicts of (`example_access` makes them accesses); `findings` are what the author
+//!    probably did not mean; `suggest` drafts permits from what was seen.
 //!
 //! Policy means "should this workload touch this data". It is not IAM: whether
 //! AWS allowed the request is its outcome, and one of the inputs.
@@ -28,6 +29,7 @@ mod answers;
 mod context;
 mod datasets;
 mod error;
+mod example_access;
 mod examples;
 mod exceptions;
 mod facts;
@@ -60,7 +62,8 @@ pub use facts::{AccessFacts, Moment, session_age_hours, session_age_span};
 pub use findings::{Finding, FindingKind};
 pub use judge::Judgement;
 pub use loaded::{Policy, PolicyFile};
-pub use packs::{PACKS, Pack, STARTER, pack_files};
+pub use mentions::{Attribute, EntityType};
+pub use packs::{PACKS, Pack, STARTER, pack_files, starter_files};
 pub use reads::Reads;
 pub use rules::{DEFAULT_DENY, Effect, RuleInfo, SCHEMA};
 pub use settings::PolicySettings;

@@ -91,7 +91,7 @@ pub fn pack_files(names: &[String]) -> Result<Vec<PolicyFile>, String> {
 }
 
 /// The files of the built-in policy.
-pub(super) fn starter_files() -> Vec<PolicyFile> {
+pub fn starter_files() -> Vec<PolicyFile> {
     let files = STARTER.iter().map(|(name, text)| PolicyFile {
         name: (*name).to_owned(),
         text: (*text).to_owned(),

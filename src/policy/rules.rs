@@ -209,8 +209,8 @@ impl Rules {
         })
     }
 
-    /// Validates strictly against the schema. Of each rule one fault is told: an
-    /// unknown action also makes it impossible.
+    /// Validates strictly against the schema. A rule is told to be impossible only if
+    /// nothing else is wrong with it: an unknown action also makes it so.
     fn validate(&self, texts: &BTreeMap<&str, &str>, faults: &mut Vec<PolicyError>) {
         let schema = match schema() {
             Ok(schema) => schema,
@@ -226,14 +226,19 @@ impl Rules {
             .map(|warning| {
                 self.place_fault(warning.policy_id(), &DetailedError::from(warning), texts)
             });
-        // Found in no order; an action in a group is told of for each action of it.
+        // Found in no order.
         let mut errors: Vec<_> = errors.collect();
         errors.sort();
+        let wrong: HashSet<String> = errors.iter().map(|(.., rule)| rule.clone()).collect();
+        let warnings = warnings.filter(|(.., rule)| !wrong.contains(rule));
         let mut warnings: Vec<_> = warnings.collect();
         warnings.sort();
-        let mut told: HashSet<String> = HashSet::new();
+        // That it never matches is enough to know.
+        warnings.dedup_by(|a, b| a.3 == b.3);
+        let mut told: HashSet<(String, usize, String)> = HashSet::new();
         for (file, line, message, rule) in errors.into_iter().chain(warnings) {
-            if told.insert(rule.clone()) {
+            // One and the same is found for each action that a rule may be about.
+            if told.insert((rule.clone(), line, without_action(&message))) {
                 faults.push(PolicyError::Schema {
                     file,
                     line,
@@ -291,6 +296,17 @@ pub(super) fn schema() -> Result<Schema, PolicyError> {
         Err(error) => Err(PolicyError::BuiltIn {
             message: message(&DetailedError::from(&error)),
         }),
+    }
+}
+
+/// A fault without the first action that it was found for.
+fn without_action(message: &str) -> String {
+    match message.split_once("Action::\"") {
+        Some((before, after)) => {
+            let rest = after.split_once('"').map_or("", |(_, rest)| rest);
+            format!("{before}{rest}")
+        }
+        None => message.to_owned(),
     }
 }
 

@@ -58,11 +58,14 @@ pub enum Grantee {
 }
 
 /// Suggests permits; `groups` are members by group, and a group is permitted if at least
-/// `share` of its members, in per cent, did the like.
+/// `share` of its members, in per cent, did the like. `was_member` tells whether a
+/// principal was in a group at a time: who used a dataset before that is permitted by
+/// name.
 pub fn suggest(
     observed: &[Observed],
     groups: &BTreeMap<String, BTreeSet<String>>,
     share: u64,
+    was_member: impl Fn(&str, &str, UtcMicros) -> bool,
 ) -> Vec<Suggestion> {
     let mut granted: BTreeMap<(&str, Grantee), Vec<&Observed>> = BTreeMap::new();
     let mut by_use: BTreeMap<(&str, Operation), Vec<&Observed>> = BTreeMap::new();
@@ -75,7 +78,7 @@ pub fn suggest(
     for ((dataset, _), seen) in by_use {
         let chosen = choose(&seen, groups, share);
         for seen in seen {
-            for grantee in grantees(seen, &chosen, groups) {
+            for grantee in grantees(seen, &chosen, groups, &was_member) {
                 granted.entry((dataset, grantee)).or_default().push(seen);
             }
         }
@@ -138,13 +141,14 @@ fn grantees(
     seen: &Observed,
     chosen: &BTreeSet<&str>,
     groups: &BTreeMap<String, BTreeSet<String>>,
+    was_member: &impl Fn(&str, &str, UtcMicros) -> bool,
 ) -> Vec<Grantee> {
     let of = chosen.iter().filter_map(|name| {
         let members = groups.get(*name)?;
         let user = name_of(&seen.by)?;
-        members
-            .contains(user)
-            .then(|| Grantee::Group((*name).to_owned(), members.len()))
+        let was = |at: UtcMicros| was_member(name, user, at);
+        let is_in = members.contains(user) && was(seen.first) && was(seen.last);
+        is_in.then(|| Grantee::Group((*name).to_owned(), members.len()))
     });
     let of: Vec<Grantee> = of.collect();
     match of.is_empty() {

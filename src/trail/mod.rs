@@ -1,6 +1,6 @@
 //! CloudTrail, pure: from stored bytes to accesses and identity facts. Layer 2.
 //!
-//! In order: [`key`] says what an object claims to be, [`inflate`] gives the
+//! In order: [`notification`] says what arrived, [`key`] what an object claims to be, [`inflate`] gives the
 //! bytes that AWS signed, and [`hash`] what it signed of them; [`log`] walks through
 //! the records ([`frame`]), finds the [`fields`] of each by its [`shape`] or its
 //! [`tape`], and routes it ([`record`], [`request`], [`operation`]): S3 events into
@@ -16,6 +16,7 @@ pub mod hash;
 pub mod inflate;
 pub mod key;
 pub mod log;
+pub mod notification;
 pub mod operation;
 pub mod record;
 pub mod request;

@@ -100,7 +100,7 @@ fn a_name_of_a_lower_layer_or_in_prose_is_no_fault() {
         ("src/identity/link.rs", "use super::aws::filled;"),
         ("src/commands/scan.rs", "use crate::config::Config;"),
         ("src/commands/x.rs", "use crate::simulate::prepare;"),
-        ("src/config.rs", "use crate::pipeline::scan::ScanLimits;"),
+        ("src/config.rs", "use crate::pipeline::limits::Limits;"),
     ] {
         assert_eq!(layer_faults(path, text), [""; 0], "{path}: {text}");
     }

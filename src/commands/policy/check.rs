@@ -43,17 +43,13 @@ pub async fn run(common: &Common, arguments: CheckArguments) -> anyhow::Result<E
     let dir = config.policy_dir.as_deref();
     let files = scan::policy_files(dir)?;
     let known = known::groups(arguments.databricks.as_deref(), &config.lake).await?;
-    let (mut errors, policy) = match Policy::parse(files, &config.policy) {
+    let parsed = Policy::parse_for(files, &config.policy, known.groups.as_ref());
+    let (errors, policy) = match parsed {
         Ok(policy) => (Vec::new(), Some(policy)),
         Err(faults) => (faults.list().to_vec(), None),
     };
     let mut findings = Vec::new();
     if let Some(policy) = &policy {
-        if let Some(groups) = &known.groups
-            && let Err(faults) = policy.check_groups(groups)
-        {
-            errors.extend(faults.list().iter().cloned());
-        }
         findings = policy.findings(known.groups.as_ref(), scan::now());
     }
     let checked = Checked {

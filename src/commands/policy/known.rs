@@ -29,7 +29,7 @@ pub(super) async fn groups(exports: Option<&str>, lake: &str) -> anyhow::Result<
 /// What the lake knows of SCIM; nothing, where there is no lake.
 async fn of_lake(lake: &str) -> anyhow::Result<Vec<ScimEntry>> {
     let url = lake_url(lake)?;
-    let is_there = url.to_file_path().is_ok_and(|path| path.is_dir());
+    let is_there = url.to_file_path().map_or(true, |path| path.is_dir());
     match is_there {
         true => Ok(read_scim(&url).await?),
         false => Ok(Vec::new()),

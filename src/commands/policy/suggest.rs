@@ -4,13 +4,13 @@ use super::super::cells::{self, Cells};
 use super::super::output::{self, grouped};
 use super::super::{Common, UsageError, last_policy};
 use super::Format;
-use crate::identity::group_members;
-use crate::lake::databricks::{read_locations, read_scim};
+use crate::identity::GroupHistory;
+use crate::lake::databricks::{read_locations, read_workloads};
 use crate::lake::queries::OBSERVED_ACCESS;
 use crate::lake::replay::each_path;
 use crate::lake::settle::files::{Holder, Tables};
 use crate::lake::{Lake, sql};
-use crate::model::{Operation, PrincipalKind};
+use crate::model::{Interest, Operation, PrincipalKind};
 use crate::policy::{Grantee, Observed, Suggestion, User, suggest};
 use anyhow::Context as _;
 use clap::Args;
@@ -48,12 +48,14 @@ Examples:
 const LEFT_OUT: &str = "SELECT dataset, access_path, coalesce(unattributed_reason, principal_confidence) \
      AS why, count(*) AS events FROM s3_access WHERE settled AND outcome = 'ok' AND dataset IS NOT NULL \
      AND principal_confidence NOT IN ('exact', 'strong') \
-     AND access_path NOT IN ('other_role', 'aws_service', 'databricks_platform') \
+     AND access_path NOT IN ('aws_service', 'databricks_platform') \
+     AND (access_path <> 'other_role' OR role_arn IS NULL) \
      GROUP BY 1, 2, 3 ORDER BY dataset, events DESC, access_path, why";
 
 const PROVISIONAL: &str = "SELECT count(*) AS events FROM s3_access WHERE NOT settled";
 
-const ROLES: &str = "SELECT DISTINCT role_arn FROM s3_access WHERE role_arn IS NOT NULL";
+const ROLES: &str =
+    "SELECT DISTINCT role_arn FROM s3_access WHERE role_arn IS NOT NULL AND outcome = 'ok'";
 
 struct Draft {
     suggestions: Vec<Suggestion>,
@@ -68,9 +70,20 @@ pub async fn run(common: &Common, arguments: SuggestArguments) -> anyhow::Result
     let lake = Lake::open(&config.lake).await?;
     let context = sql::session(&config.lake).await?;
     let observed = observed(&context).await.context("read what was seen")?;
-    let groups = group_members(read_scim(lake.url()).await?);
+    let people = Interest {
+        active: true,
+        ..Interest::default()
+    };
+    let facts = read_workloads(lake.url(), &people).await?;
+    let history = GroupHistory::of(facts.scim, facts.group_changes);
+    let groups = history.members();
     let draft = Draft {
-        suggestions: suggest(&observed, &groups, arguments.group_share),
+        suggestions: suggest(
+            &observed,
+            &groups,
+            arguments.group_share,
+            |group, seen, at| history.is_member(group, seen, at),
+        ),
         left_out: left_out(&context).await.context("read what was seen")?,
         provisional: number(&context, PROVISIONAL).await?,
         unused: unused(&lake, &context, &observed, &groups).await?,

@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::Result;
-use std::fs::File;
+use parquet::file::reader::ChunkReader;
 use std::sync::Arc;
 
 /// Rows of a batch: what is made of them stays in the CPU's caches.
@@ -40,7 +40,10 @@ const OWN: [&str; 9] = [
 ///
 /// # Errors
 /// When it is no Parquet file.
-pub fn open(file: File, columns: &[&str]) -> Result<ParquetRecordBatchReader> {
+pub fn open<F: ChunkReader + 'static>(
+    file: F,
+    columns: &[&str],
+) -> Result<ParquetRecordBatchReader> {
     let options = ArrowReaderOptions::new();
     let metadata = ArrowReaderMetadata::load(&file, options.clone())?;
     let fields: Vec<Field> = metadata
@@ -62,7 +65,7 @@ pub fn open(file: File, columns: &[&str]) -> Result<ParquetRecordBatchReader> {
 ///
 /// # Errors
 /// When it is no Parquet file.
-pub fn open_whole(file: File) -> Result<ParquetRecordBatchReader> {
+pub fn open_whole<F: ChunkReader + 'static>(file: F) -> Result<ParquetRecordBatchReader> {
     ParquetRecordBatchReaderBuilder::try_new(file)?
         .with_batch_size(BATCH_ROWS)
         .build()

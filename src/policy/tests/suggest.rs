@@ -33,6 +33,11 @@ fn groups(of: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
+/// Members have always been members.
+fn ever(_: &str, _: &str, _: UtcMicros) -> bool {
+    true
+}
+
 fn text(suggestions: &[Suggestion]) -> String {
     let texts: Vec<String> = suggestions.iter().map(Suggestion::to_cedar).collect();
     texts.join("\n")
@@ -109,10 +114,15 @@ fn groups_that_mostly_used_a_dataset_are_permitted_and_others_by_name() {
           resource in Dataset::"sales"
         )
         when { context.access_path == "aws_service" };
-    "#]].assert_eq(&text(&suggest(&observed, &groups, 50)));
+    "#]].assert_eq(&text(&suggest(&observed, &groups, 50, ever)));
     // Asked for more, nobody is permitted as a group.
-    let by_name = suggest(&observed, &groups, 100);
+    let by_name = suggest(&observed, &groups, 100, ever);
     let is_group = |it: &Suggestion| matches!(it.to, Grantee::Group(..));
+    // Nor who was no member yet when it was used.
+    let joined =
+        |_: &str, name: &str, at: UtcMicros| name != "bob@example.com" || at > observed[0].first;
+    let permits = text(&suggest(&observed, &groups, 50, joined));
+    assert!(permits.contains("User::\"bob@example.com\""), "{permits}");
     assert!(!by_name.iter().any(is_group));
 }
 
@@ -142,7 +152,7 @@ fn what_was_seen_is_permitted_and_what_was_not_is_denied() {
         if observed.is_empty() || bits % 7 != 0 {
             continue;
         }
-        let suggestions = suggest(&observed, &groups, 60);
+        let suggestions = suggest(&observed, &groups, 60, ever);
         let files = vec![
             file("a.cedar", &text(&suggestions)),
             file(

@@ -1,0 +1,173 @@
+//! Amazon S3 behind [`Objects`].
+//!
+//! Buckets may lie in any region: a redirect is followed, and remembered by bucket.
+
+use super::objects::{FetchError, ObjectName, Objects, OpenedObject};
+use aws_config::{Region, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Objects of S3.
+pub struct S3Objects {
+    config: SdkConfig,
+    client: Client,
+    /// Clients of the regions to which buckets were redirected.
+    elsewhere: Mutex<HashMap<String, Client>>,
+}
+
+impl S3Objects {
+    pub fn new(config: &SdkConfig) -> S3Objects {
+        S3Objects {
+            config: config.clone(),
+            client: client(config, None),
+            elsewhere: Mutex::default(),
+        }
+    }
+
+    fn client_of(&self, bucket: &str) -> Client {
+        let elsewhere = self.elsewhere.lock();
+        let elsewhere = elsewhere.unwrap_or_else(PoisonError::into_inner);
+        elsewhere.get(bucket).unwrap_or(&self.client).clone()
+    }
+
+    fn redirect(&self, bucket: &str, region: &str) -> Client {
+        tracing::debug!(bucket, region, "bucket lies in another region");
+        let client = client(&self.config, Some(region));
+        let elsewhere = self.elsewhere.lock();
+        elsewhere
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(bucket.to_owned(), client.clone());
+        client
+    }
+}
+
+/// A server named by an endpoint is asked by paths: its host has no names for buckets.
+fn client(config: &SdkConfig, region: Option<&str>) -> Client {
+    let mut builder = aws_sdk_s3::config::Builder::from(config)
+        .force_path_style(config.endpoint_url().is_some() || endpoint_in_environment());
+    if let Some(region) = region {
+        builder = builder.region(Region::new(region.to_owned()));
+    }
+    Client::from_conf(builder.build())
+}
+
+fn endpoint_in_environment() -> bool {
+    ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+}
+
+impl Objects for S3Objects {
+    fn open<'o>(&'o self, name: &'o ObjectName) -> BoxFuture<'o, Result<OpenedObject, FetchError>> {
+        Box::pin(async move {
+            let first = get(&self.client_of(&name.bucket), name).await;
+            let answer = match first {
+                Err(error) => match other_region(&error) {
+                    Some(region) => get(&self.redirect(&name.bucket, &region), name).await,
+                    None => Err(error),
+                },
+                answer => answer,
+            };
+            answer.map(opened).map_err(|error| fate(&error))
+        })
+    }
+}
+
+async fn get(
+    client: &Client,
+    name: &ObjectName,
+) -> Result<GetObjectOutput, SdkError<GetObjectError>> {
+    client
+        .get_object()
+        .bucket(&name.bucket)
+        .key(&name.key)
+        .set_version_id(name.version_id.clone())
+        .set_expected_bucket_owner(name.expected_owner.clone())
+        .send()
+        .await
+}
+
+fn opened(answer: GetObjectOutput) -> OpenedObject {
+    let body = stream::unfold(Some(answer.body), |body| async {
+        let mut body = body?;
+        match body.next().await? {
+            Ok(bytes) => Some((Ok(bytes), Some(body))),
+            Err(error) => {
+                let detail = DisplayErrorContext(error).to_string();
+                Some((Err(FetchError::Unavailable { detail }), None))
+            }
+        }
+    });
+    OpenedObject {
+        bytes: answer.content_length.and_then(|n| u64::try_from(n).ok()),
+        version_id: answer.version_id.filter(|id| id != "null"),
+        etag: answer.e_tag.map(|etag| etag.trim_matches('"').to_owned()),
+        body: body.boxed(),
+    }
+}
+
+/// The region where the bucket is, if the answer says that it is not here.
+fn other_region(error: &SdkError<GetObjectError>) -> Option<String> {
+    let response = error.raw_response()?;
+    let status = response.status().as_u16();
+    // Some regions answer a request for another one's bucket as badly signed.
+    let is_redirect = matches!(status, 301 | 307 | 400);
+    let region = response.headers().get("x-amz-bucket-region");
+    region.filter(|_| is_redirect).map(str::to_owned)
+}
+
+fn fate(error: &SdkError<GetObjectError>) -> FetchError {
+    let detail = tell(error);
+    let code = error.code().unwrap_or_default();
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    let by_key = code.starts_with("KMS") || detail.to_ascii_lowercase().contains("kms");
+    match (code, status) {
+        ("NoSuchKey" | "NoSuchVersion" | "NotFound", _) => FetchError::NotFound,
+        ("NoSuchBucket", _) => FetchError::Denied { detail },
+        ("InvalidObjectState", _) => FetchError::Archived,
+        // A key that is disabled or pending deletion is told with a 400.
+        (_, Some(400 | 403)) if by_key => FetchError::KmsDenied { detail },
+        // Credentials that ended are renewed; the request is made again.
+        ("ExpiredToken" | "RequestTimeTooSkewed" | "TokenRefreshRequired", _) => {
+            FetchError::Unavailable { detail }
+        }
+        (_, Some(403)) => FetchError::Denied { detail },
+        (_, Some(404 | 405)) => FetchError::NotFound,
+        _ => FetchError::Unavailable { detail },
+    }
+}
+
+/// What went wrong, in one line, without the request.
+pub(super) fn tell<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
+    let (code, message) = (error.code(), error.message());
+    match (code, message) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => {
+            let cause = match error {
+                SdkError::TimeoutError(_) => "no answer in time",
+                SdkError::DispatchFailure(failure) => {
+                    return failure
+                        .as_connector_error()
+                        .map_or_else(|| "not sent".to_owned(), |cause| chain(cause));
+                }
+                SdkError::ResponseError(_) => "an answer that cannot be read",
+                SdkError::ConstructionFailure(_) => "the request could not be made",
+                _ => "an answer without a code",
+            };
+            let status = error.raw_response().map(|answer| answer.status().as_u16());
+            status.map_or_else(|| cause.to_owned(), |status| format!("{cause} ({status})"))
+        }
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}

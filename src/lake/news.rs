@@ -1,0 +1,153 @@
+//! What other writers committed since: their objects, rows and facts, read from the
+//! files that their commits name and no others.
+//!
+//! Each commit to `s3_access` names all files that it makes visible (see
+//! [`super::store`]). Rewrites by `settle` hold rows that are known, and are passed
+//! over.
+
+use super::error::LakeError;
+use super::ledger::{CopyFilter, Ledger};
+use super::rows::{instance_at, session_at};
+use super::settle::copies::RowIds;
+use super::settle::reader::{self, Texts};
+use super::store::{Committed, Lake};
+use crate::model::{Ec2Instance, StsSession};
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+
+/// What was found.
+pub enum News {
+    Read(Box<Read>),
+    /// The log, or a file that it names, is gone: only reading everything tells.
+    Gone,
+}
+
+/// Rows of the new files.
+#[derive(Default)]
+pub struct Read {
+    objects: Vec<Bytes>,
+    accesses: Vec<Bytes>,
+    notifications: Vec<Bytes>,
+    pub sessions: Vec<StsSession>,
+    pub instances: Vec<Ec2Instance>,
+}
+
+/// Columns of the ledger that tell objects apart.
+const OBJECT_COLUMNS: [&str; 6] = ["uri", "version_id", "etag", "status", "records", "sha256"];
+
+/// Columns of rows that tell copies.
+const COPY_COLUMNS: [&str; 8] = [
+    "event_id",
+    "content_id",
+    "event_name",
+    "aws_account_id",
+    "shared_event_id",
+    "original_event_id",
+    "principal_arn",
+    "access_key_id",
+];
+
+/// Reads what was committed after that version, up to the version last seen.
+///
+/// # Errors
+/// When the log or a file cannot be read, or holds what cannot be understood.
+pub async fn read_news(lake: &Lake, since: u64) -> Result<News, LakeError> {
+    let mut read = Read::default();
+    for version in since + 1..=lake.s3_access().version() {
+        let Some(committed) = lake.committed(version).await? else {
+            return Ok(News::Gone);
+        };
+        let Committed::Batch(files) = committed else {
+            continue;
+        };
+        for (name, path) in files {
+            let Some(table) = lake.tables().find(|table| table.name == name) else {
+                continue;
+            };
+            let Some(bytes) = table.fetch(&path).await? else {
+                return Ok(News::Gone);
+            };
+            let fail = |error| LakeError::read(table.name, table.url(), error);
+            match table.name {
+                "log_objects" => read.objects.push(bytes),
+                "notifications" => read.notifications.push(bytes),
+                "sts_sessions" => each_row(bytes, |batch, row| {
+                    read.sessions.push(session_at(batch, row));
+                })
+                .map_err(fail)?,
+                "ec2_instances" => each_row(bytes, |batch, row| {
+                    read.instances.push(instance_at(batch, row));
+                })
+                .map_err(fail)?,
+                _ => read.accesses.push(bytes),
+            }
+        }
+    }
+    Ok(News::Read(Box::new(read)))
+}
+
+fn each_row(bytes: Bytes, mut see: impl FnMut(&RecordBatch, usize)) -> parquet::errors::Result<()> {
+    for batch in reader::open_whole(bytes)? {
+        let batch = batch?;
+        (0..batch.num_rows()).for_each(|row| see(&batch, row));
+    }
+    Ok(())
+}
+
+impl Read {
+    /// Tells ledger and filter of it.
+    ///
+    /// # Errors
+    /// When a file is no Parquet file.
+    pub fn note(&self, ledger: &mut Ledger, copies: &mut CopyFilter) -> Result<(), LakeError> {
+        let fail = |name: &'static str| move |error| LakeError::encode(name, error);
+        for file in &self.objects {
+            note_objects(file, ledger).map_err(fail("log_objects"))?;
+        }
+        for file in &self.notifications {
+            note_notifications(file, ledger).map_err(fail("notifications"))?;
+        }
+        for file in &self.accesses {
+            note_rows(file, copies).map_err(fail("s3_access"))?;
+        }
+        Ok(())
+    }
+}
+
+fn note_objects(file: &Bytes, ledger: &mut Ledger) -> parquet::errors::Result<()> {
+    for batch in reader::open(file.clone(), &OBJECT_COLUMNS)? {
+        let batch = batch?;
+        let [uri, version, etag, status, _, sha256] =
+            OBJECT_COLUMNS.map(|name| Texts::of(&batch, name));
+        let records = batch.column_by_name("records");
+        for row in 0..batch.num_rows() {
+            let has_records = reader::int64_at(records, row).is_some_and(|records| records > 0);
+            let read = has_records && status.at(row) == Some("committed");
+            let content = sha256.at(row).filter(|_| read);
+            let content = content.and_then(super::facts::unhex);
+            let uri = uri.at(row).unwrap_or_default();
+            ledger.note(uri, version.at(row), etag.at(row), content.as_ref());
+        }
+    }
+    Ok(())
+}
+
+fn note_notifications(file: &Bytes, ledger: &mut Ledger) -> parquet::errors::Result<()> {
+    for batch in reader::open(file.clone(), &["notification_id"])? {
+        let batch = batch?;
+        let ids = Texts::of(&batch, "notification_id");
+        for row in 0..batch.num_rows() {
+            ledger.note_notification(ids.at(row).unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+fn note_rows(file: &Bytes, copies: &mut CopyFilter) -> parquet::errors::Result<()> {
+    for batch in reader::open(file.clone(), &COPY_COLUMNS)? {
+        let batch = batch?;
+        let ids = RowIds::of(&batch);
+        (0..batch.num_rows()).for_each(|row| copies.note(&ids.at(row)));
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! What a worker does beside its work: settles what is due, learns what others
+//! imported from Databricks.
+//!
+//! Several workers may do so at once: of two that settle the same files one comes
+//! first, and the other leaves them.
+
+use super::commit::Change;
+use super::meters::Meters;
+use super::settle::{SettleJob, settle};
+use crate::aws::queue::MessageQueue;
+use crate::lake::databricks::{import_version, read_databricks};
+use crate::lake::{Lake, LakeError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// How often imports from Databricks are looked for.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Sends what is known of Databricks whenever the lake holds more of it.
+pub async fn follow_databricks(url: url::Url, changes: mpsc::Sender<Change>) {
+    let mut known = import_version(&url).await.ok().flatten();
+    loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        let found = match import_version(&url).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "imports from Databricks could not be looked for");
+                continue;
+            }
+        };
+        if found == known {
+            continue;
+        }
+        match read_databricks(&url).await {
+            Ok(facts) => {
+                tracing::info!("Databricks' records were imported anew; they count from now on");
+                known = found;
+                if changes
+                    .send(Change::Databricks(Box::new(facts)))
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "an import from Databricks cannot be read"),
+        }
+    }
+}
+
+/// Settles again and again, a while after the last time.
+///
+/// While messages wait, events may be on the queue that are older than what is read:
+/// then nothing is settled but what `as_of` would be told by hand.
+pub async fn settle_regularly(
+    location: String,
+    interval: Duration,
+    queue: Arc<dyn MessageQueue>,
+    job: impl Fn() -> SettleJob,
+    meters: Arc<Meters>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        // Workers that were started together settle at different times.
+        let wait = interval.mul_f64(0.75 + 0.5 * fastrand::f64());
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        let outcome = match queue.depth().await {
+            Ok(depth) if depth.waiting > 0 => {
+                tracing::info!(
+                    waiting = depth.waiting,
+                    "messages wait; nothing is settled yet"
+                );
+                "put_off"
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the queue's depth is not known; nothing is settled yet");
+                "put_off"
+            }
+            Ok(_) => match settle_once(&location, job()).await {
+                Ok(rows) => {
+                    tracing::info!(rows, "settled");
+                    "done"
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "settle failed; it is tried again after a while");
+                    "failed"
+                }
+            },
+        };
+        let label = [("outcome", outcome.to_owned())];
+        meters.settles.get_or_create(&label).inc();
+    }
+}
+
+/// A lake of its own: the worker's appends go on meanwhile.
+async fn settle_once(location: &str, job: SettleJob) -> Result<u64, LakeError> {
+    let mut lake = Lake::open(location).await?;
+    let report = settle(&mut lake, job, Arc::new(())).await?;
+    Ok(report.settled)
+}

@@ -1,0 +1,468 @@
+//! The worker, as a process, against a queue and buckets on loopback: what stands in the
+//! lake in the end is what a scan of the same objects writes, whatever goes wrong.
+//!
+//! Faults are drawn from a seed that is printed; `BRICKTRAIL_SEED` repeats it.
+
+use super::cloud::{Cloud, Kill, notification, now};
+use super::kill::seed;
+use super::world::*;
+use arrow::array::RecordBatch;
+use arrow::util::display::array_value_to_string;
+use bricktrail::lake::sql::session;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const BUCKET: &str = "trail";
+const LAKE: &str = "bricktrail/";
+
+/// A trail, the lake that a scan makes of it, and the cloud that it is uploaded to.
+struct Scene {
+    world: World,
+    cloud: Cloud,
+    keys: Vec<String>,
+    /// Event ids and accounts, of the scan.
+    events: Vec<(String, String)>,
+}
+
+impl Scene {
+    fn new(seed: u64, objects: u64, records: u64) -> Scene {
+        let world = World::new();
+        fill(&world, seed, objects, records);
+        world.scan();
+        let events = world.events();
+        let trail = world.trail();
+        let keys = files_below(&trail);
+        let keys = keys.iter().map(|path| path.strip_prefix(&trail).unwrap());
+        let keys = keys.map(|key| key.to_str().unwrap().to_owned()).collect();
+        let cloud = Cloud::start();
+        let scene = Scene {
+            world,
+            cloud: cloud.clone(),
+            keys,
+            events,
+        };
+        scene.begin(cloud)
+    }
+
+    /// The same trail, in another cloud.
+    fn begin(mut self, cloud: Cloud) -> Scene {
+        for key in &self.keys {
+            let bytes = std::fs::read(self.world.trail().join(key)).unwrap();
+            cloud.put(BUCKET, key, bytes);
+        }
+        self.cloud = cloud;
+        for log in self.log_files() {
+            drop(std::fs::remove_file(log));
+        }
+        self
+    }
+
+    /// Sends the notifications, each so many times, in an order drawn by `random`.
+    fn notify(&self, times: u64, random: &mut Random) {
+        let mut all: Vec<&String> = Vec::new();
+        for key in &self.keys {
+            let copies = 1 + random.below(times);
+            (0..copies).for_each(|_| all.push(key));
+        }
+        while !all.is_empty() {
+            let key = all.swap_remove(random.below(all.len() as u64) as usize);
+            self.cloud.queue().send(notification(BUCKET, key), now());
+        }
+    }
+
+    fn worker(&self, number: u32) -> Child {
+        let config = format!(
+            "lake = \"s3://lake/{LAKE}\"\n[run]\nqueue = \"{}\"\nlisten = \"127.0.0.1:0\"\n\
+             commit_interval = \"150ms\"\ncommit_objects = 4\ncommit_bytes = \"1 MiB\"\n\
+             visibility_timeout = \"10s\"\npatience = \"30s\"\n[[run.allow]]\nbucket = \"{BUCKET}\"\n",
+            self.cloud.queue_url()
+        );
+        self.world.put("worker.toml", config.as_bytes());
+        let errors = self.world.path(&format!("worker-{number}.log"));
+        let errors = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(errors);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bricktrail"));
+        command
+            .current_dir(self.world.path(""))
+            .env_remove("BRICKTRAIL_LAKE")
+            .env_remove("BRICKTRAIL_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors.unwrap())
+            .args(["run", "--config", "worker.toml"]);
+        let key = key_of(number);
+        self.cloud.environ(&mut command, &key).spawn().unwrap()
+    }
+
+    fn log_files(&self) -> impl Iterator<Item = PathBuf> {
+        (0..4).map(|n| self.world.path(&format!("worker-{n}.log")))
+    }
+
+    fn logs(&self) -> String {
+        let logs = self.log_files();
+        logs.filter_map(|log| std::fs::read_to_string(log).ok())
+            .collect()
+    }
+
+    /// Waits until every message is deleted.
+    #[track_caller]
+    fn wait_until_empty(&self, workers: &[Arc<Mutex<Child>>]) {
+        let started = Instant::now();
+        while !self.cloud.queue().is_empty() {
+            for worker in workers {
+                let ended = worker.lock().unwrap().try_wait().unwrap();
+                assert!(
+                    ended.is_none(),
+                    "a worker ended: {ended:?}\n{}",
+                    self.logs()
+                );
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{} messages are left\n{}",
+                self.cloud.queue().len(),
+                self.logs()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What a worker wrote is what the scan wrote.
+    #[track_caller]
+    fn check(&self, what: &str) {
+        let lake = self.world.path("found");
+        drop(std::fs::remove_dir_all(&lake));
+        self.cloud.download("lake", LAKE, &lake);
+        let found = Found::read(&lake);
+        let logs = || self.logs();
+        assert_eq!(
+            found.events.len(),
+            self.events.len(),
+            "{what}: rows\n{}",
+            logs()
+        );
+        assert_eq!(found.events, self.events, "{what}: events");
+        assert_eq!(found.off, "", "{what}: objects that do not add up");
+        let objects = self.keys.len();
+        let expected = format!("committed {objects} {objects} {}", found.events.len());
+        assert_eq!(
+            found.fates,
+            expected,
+            "{what}: fates of objects\n{}",
+            logs()
+        );
+    }
+}
+
+/// The rows of a query, as texts.
+fn lines(lake: &Path, sql: &str) -> Vec<Vec<String>> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let batches = runtime.block_on(async {
+        let session = session(lake.to_str().unwrap()).await.unwrap();
+        session.sql(sql).await.unwrap().collect().await.unwrap()
+    });
+    let texts = |batch: &RecordBatch, row: usize| -> Vec<String> {
+        let columns = batch.columns().iter();
+        columns
+            .map(|column| array_value_to_string(column, row).unwrap())
+            .collect()
+    };
+    let of = |batch: &RecordBatch| -> Vec<Vec<String>> {
+        (0..batch.num_rows()).map(|row| texts(batch, row)).collect()
+    };
+    batches.iter().flat_map(of).collect()
+}
+
+/// What a lake holds, read in this process: hundreds are.
+struct Found {
+    events: Vec<(String, String)>,
+    off: String,
+    fates: String,
+}
+
+impl Found {
+    fn read(lake: &Path) -> Found {
+        let lines = |sql: &str| lines(lake, sql);
+        let events = lines("SELECT event_id, aws_account_id FROM s3_access");
+        let events = events
+            .into_iter()
+            .map(|row| (row[0].clone(), row[1].clone()));
+        let mut events: Vec<_> = events.collect();
+        events.sort();
+        let joined = |rows: Vec<Vec<String>>| {
+            let rows = rows.iter().map(|row| row.join(" "));
+            rows.collect::<Vec<_>>().join("\n")
+        };
+        Found {
+            events,
+            off: joined(lines(
+                "SELECT uri FROM log_objects \
+                 WHERE records <> rows_written + not_s3 + duplicates + bad",
+            )),
+            fates: joined(lines(
+                "SELECT status, count(*), count(DISTINCT uri), sum(rows_written) \
+                 FROM log_objects GROUP BY status ORDER BY status",
+            )),
+        }
+    }
+}
+
+fn terminate(worker: &Mutex<Child>) -> ExitStatus {
+    let mut worker = worker.lock().unwrap();
+    let sent = Command::new("kill")
+        .args(["-TERM", &worker.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    worker.wait().unwrap()
+}
+
+/// The access key of a worker, by which the cloud knows it.
+fn key_of(number: u32) -> String {
+    format!("AKIAWORKER{number}")
+}
+
+fn shared(worker: Child) -> Arc<Mutex<Child>> {
+    Arc::new(Mutex::new(worker))
+}
+
+#[test]
+fn a_worker_writes_what_a_scan_writes_and_stops_when_it_is_told() {
+    let scene = Scene::new(11, 30, 40);
+    scene.notify(1, &mut Random(1));
+    let worker = shared(scene.worker(0));
+    scene.wait_until_empty(std::slice::from_ref(&worker));
+    let status = terminate(&worker);
+    assert_eq!(status.code(), Some(0), "{}", scene.logs());
+    scene.check("undisturbed");
+}
+
+#[test]
+fn three_workers_share_a_queue_whose_messages_come_again_and_again() {
+    let scene = Scene::new(12, 60, 30);
+    scene.notify(5, &mut Random(2));
+    let workers: Vec<_> = (0..3).map(|n| shared(scene.worker(n))).collect();
+    let started = Instant::now();
+    // Receipts run out in the middle of the work, too.
+    while started.elapsed() < Duration::from_secs(2) {
+        scene.cloud.queue().expire_all();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    scene.wait_until_empty(&workers);
+    for worker in &workers {
+        assert_eq!(terminate(worker).code(), Some(0), "{}", scene.logs());
+    }
+    scene.check("three workers");
+}
+
+/// Rounds that go on side by side: each mostly waits.
+const SIDE_BY_SIDE: u64 = 4;
+
+/// Plays rounds on as many scenes as go on side by side.
+fn play(rounds: u64, make: impl Fn() -> Scene + Sync, round: impl Fn(Scene, u64) -> Scene + Sync) {
+    std::thread::scope(|scope| {
+        for lane in 0..SIDE_BY_SIDE {
+            let (make, round) = (&make, &round);
+            scope.spawn(move || {
+                let mut scene = make();
+                for number in (lane..rounds).step_by(SIDE_BY_SIDE as usize) {
+                    scene = round(scene.begin(Cloud::start()), number);
+                }
+            });
+        }
+    });
+}
+
+/// Kills whoever makes that call, then lets others do the rest.
+fn killed_at(scene: Scene, at: u64, workers: u32, random: &mut Random, what: &str) -> Scene {
+    scene.notify(2, random);
+    let children: Vec<_> = (0..workers).map(|n| shared(scene.worker(n))).collect();
+    let keys = (0..workers).map(key_of);
+    scene.cloud.plan().kill = Some(Kill {
+        at,
+        after_effect: random.below(2) == 0,
+        processes: keys.zip(children.iter().cloned()).collect(),
+    });
+    let started = Instant::now();
+    while !scene.cloud.plan().killed
+        && !scene.cloud.queue().is_empty()
+        && started.elapsed() < Duration::from_secs(30)
+    {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    scene.cloud.plan().kill = None;
+    scene.cloud.queue().expire_all();
+    let mut running: Vec<_> = children
+        .into_iter()
+        .filter(|child| child.lock().unwrap().try_wait().unwrap().is_none())
+        .collect();
+    if running.is_empty() {
+        running.push(shared(scene.worker(workers)));
+    }
+    scene.wait_until_empty(&running);
+    for child in &running {
+        assert_eq!(terminate(child).code(), Some(0), "{what}\n{}", scene.logs());
+    }
+    scene.check(what);
+    scene
+}
+
+#[test]
+fn a_worker_killed_at_any_call_loses_and_doubles_nothing() {
+    let make = || Scene::new(13, 6, 20);
+    let scene = make();
+    scene.notify(1, &mut Random(3));
+    let worker = shared(scene.worker(0));
+    scene.wait_until_empty(std::slice::from_ref(&worker));
+    terminate(&worker);
+    let calls = scene.cloud.plan().calls;
+    scene.check("undisturbed");
+    let seed = seed();
+    println!("{calls} calls of an undisturbed run");
+    play(calls, make, |scene, number| {
+        let at = number + 1;
+        let what = format!("killed at call {at} of {calls}, BRICKTRAIL_SEED={seed}");
+        killed_at(scene, at, 1, &mut Random(seed ^ at), &what)
+    });
+}
+
+/// Calls of three workers among which one is killed: more than one of them makes alone.
+const CALLS_OF_THREE: u64 = 400;
+const KILLS_OF_THREE: u64 = 150;
+
+#[test]
+fn one_of_three_workers_killed_at_any_call_loses_and_doubles_nothing() {
+    let seed = seed();
+    play(
+        KILLS_OF_THREE,
+        || Scene::new(15, 9, 15),
+        |scene, number| {
+            let mut random = Random(seed ^ number);
+            let at = 1 + random.below(CALLS_OF_THREE);
+            let what = format!("one of three killed at call {at}, BRICKTRAIL_SEED={seed}");
+            killed_at(scene, at, 3, &mut random, &what)
+        },
+    );
+}
+
+/// Rounds of failing services, with one to three workers.
+const ROUNDS: u64 = 180;
+
+#[test]
+fn services_that_fail_lose_and_double_nothing() {
+    let seed = seed();
+    play(
+        ROUNDS,
+        || Scene::new(14, 8, 15),
+        |scene, number| {
+            let mut random = Random(seed ^ number);
+            let what = format!("round {number}, BRICKTRAIL_SEED={seed}");
+            scene.notify(5, &mut random);
+            {
+                let mut plan = scene.cloud.plan();
+                plan.failing = 20 + random.below(60);
+                plan.random = Some(Random(random.next()));
+            }
+            let workers = 1 + u32::try_from(random.below(3)).unwrap();
+            let workers: Vec<_> = (0..workers).map(|n| shared(scene.worker(n))).collect();
+            // Receipts run out in the middle of the work.
+            std::thread::sleep(Duration::from_millis(random.below(800)));
+            scene.cloud.queue().expire_all();
+            scene.wait_until_empty(&workers);
+            let failed = {
+                let mut plan = scene.cloud.plan();
+                plan.failing = 0;
+                plan.failed
+            };
+            for worker in &workers {
+                assert_eq!(
+                    terminate(worker).code(),
+                    Some(0),
+                    "{what}\n{}",
+                    scene.logs()
+                );
+            }
+            assert!(failed > 0, "{what}: nothing failed");
+            scene.check(&what);
+            scene
+        },
+    );
+}
+
+/// Rows of a query over what the worker wrote, columns joined by blanks.
+fn rows_of(scene: &Scene, sql: &str) -> Vec<String> {
+    let lake = scene.world.path("found");
+    drop(std::fs::remove_dir_all(&lake));
+    scene.cloud.download("lake", LAKE, &lake);
+    let rows = lines(&lake, sql);
+    rows.iter().map(|row| row.join(" ")).collect()
+}
+
+#[test]
+fn what_a_message_says_is_accounted_for_and_nothing_is_read_that_is_not_allowed() {
+    let scene = Scene::new(16, 3, 10);
+    let queue = scene.cloud.queue();
+    let removed = notification(BUCKET, "AWSLogs/gone.json.gz")
+        .replace("ObjectCreated:Put", "ObjectRemoved:Delete");
+    scene
+        .cloud
+        .put("secret", "AWSLogs/x.json.gz", b"not for us".to_vec());
+    scene
+        .cloud
+        .put(BUCKET, "odd name+%2F..é.json.gz", gzip(&log_text(&[])));
+    scene.cloud.put(BUCKET, "huge.bin", vec![0; 1024]);
+    let said = [
+        "hello".to_owned(),
+        "{\"Service\":\"Amazon S3\",\"Event\":\"s3:TestEvent\",\"Bucket\":\"trail\"}".to_owned(),
+        removed,
+        notification("secret", "AWSLogs/x.json.gz"),
+        notification(BUCKET, "AWSLogs/../../secret/x.json.gz"),
+        notification(BUCKET, "odd name+%2F..é.json.gz"),
+        notification(BUCKET, "huge.bin"),
+        notification(BUCKET, "AWSLogs/"),
+    ];
+    for body in &said {
+        // Twice each: two messages.
+        queue.send(body.clone(), now());
+        queue.send(body.clone(), now());
+    }
+    scene.notify(1, &mut Random(4));
+    let worker = shared(scene.worker(0));
+    scene.wait_until_empty(std::slice::from_ref(&worker));
+    assert_eq!(terminate(&worker).code(), Some(0), "{}", scene.logs());
+    let asked = scene.cloud.plan().asked.clone();
+    let read: Vec<_> = asked
+        .iter()
+        .filter(|place| !place.starts_with("lake/"))
+        .collect();
+    assert!(
+        read.iter().all(|place| place.starts_with("trail/")),
+        "asked for {read:?}"
+    );
+    let mut found = rows_of(
+        &scene,
+        "SELECT uri, status, reason FROM log_objects WHERE status <> 'committed' OR records = 0 ORDER BY uri",
+    );
+    found.sort();
+    expect_test::expect![[r#"
+        s3://secret/AWSLogs/x.json.gz ignored not_allowed: the bucket is not listed
+        s3://trail/AWSLogs/ ignored folder_marker
+        s3://trail/AWSLogs/../../secret/x.json.gz quarantined missing: it was announced and is not there
+        s3://trail/huge.bin ignored not_a_cloudtrail_key
+        s3://trail/odd name+%2F..é.json.gz committed "#]].assert_eq(&found.join("\n"));
+    let notes = rows_of(
+        &scene,
+        "SELECT kind, reason, bucket, object_key, body, count(*) FROM notifications \
+         GROUP BY ALL ORDER BY kind",
+    );
+    expect_test::expect![[r#"
+        control s3_test_event    2
+        removed deleted trail AWSLogs/gone.json.gz  2
+        unknown not_json   hello 2"#]]
+    .assert_eq(&notes.join("\n"));
+    let events = rows_of(&scene, "SELECT count(*) FROM s3_access");
+    assert_eq!(events, [scene.events.len().to_string()]);
+}
