@@ -22,5 +22,5 @@ FROM gcr.io/distroless/cc-debian13:nonroot
 COPY --from=build /src/target/dist/bricktrail /usr/local/bin/bricktrail
 # Health and metrics; `run.listen` must name 0.0.0.0 for others to reach them.
 EXPOSE 9464
-USER nonroot
+USER 65532
 ENTRYPOINT ["/usr/local/bin/bricktrail"]

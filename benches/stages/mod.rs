@@ -105,7 +105,7 @@ pub fn measure(task: &Task) -> Shares {
             seq,
             object: object.clone(),
             reservation: budget.reserve(bytes_expected(object)),
-            stored: None,
+            stored: bricktrail::pipeline::process::Stored::File,
             refused: None,
             share: None,
         };

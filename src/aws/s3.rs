@@ -46,6 +46,64 @@ impl S3Objects {
     }
 }
 
+/// Whom S3 tells of a bucket's objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wiring {
+    /// ARNs.
+    pub queues: Vec<String>,
+    pub topics: usize,
+    pub event_bridge: bool,
+}
+
+impl S3Objects {
+    /// Whom S3 tells of the bucket's objects.
+    ///
+    /// # Errors
+    /// Why it could not be looked at.
+    pub async fn announced_to(&self, bucket: &str, owner: Option<&str>) -> Result<Wiring, String> {
+        let answer = self
+            .client_of(bucket)
+            .get_bucket_notification_configuration()
+            .bucket(bucket)
+            .set_expected_bucket_owner(owner.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| tell(&error))?;
+        let queues = answer.queue_configurations();
+        Ok(Wiring {
+            queues: queues.iter().map(|queue| queue.queue_arn.clone()).collect(),
+            topics: answer.topic_configurations().len(),
+            event_bridge: answer.event_bridge_configuration().is_some(),
+        })
+    }
+
+    /// An object under the prefix that is called like a log; of the first thousand.
+    ///
+    /// # Errors
+    /// Why nothing could be listed.
+    pub async fn first_log(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        owner: Option<&str>,
+    ) -> Result<Option<String>, String> {
+        let answer = self
+            .client_of(bucket)
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .set_expected_bucket_owner(owner.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| tell(&error))?;
+        let keys = answer.contents().iter().filter_map(|object| object.key());
+        Ok(keys
+            .filter(|key| key.ends_with(".json.gz"))
+            .map(str::to_owned)
+            .next())
+    }
+}
+
 /// A server named by an endpoint is asked by paths: its host has no names for buckets.
 fn client(config: &SdkConfig, region: Option<&str>) -> Client {
     let mut builder = aws_sdk_s3::config::Builder::from(config)
@@ -125,7 +183,7 @@ fn fate(error: &SdkError<GetObjectError>) -> FetchError {
     let detail = tell(error);
     let code = error.code().unwrap_or_default();
     let status = error.raw_response().map(|answer| answer.status().as_u16());
-    let by_key = code.starts_with("KMS") || detail.to_ascii_lowercase().contains("kms");
+    let by_key = code.starts_with("KMS") || detail.contains("kms:");
     match (code, status) {
         ("NoSuchKey" | "NoSuchVersion" | "NotFound", _) => FetchError::NotFound,
         ("NoSuchBucket", _) => FetchError::Denied { detail },
@@ -133,11 +191,14 @@ fn fate(error: &SdkError<GetObjectError>) -> FetchError {
         // A key that is disabled or pending deletion is told with a 400.
         (_, Some(400 | 403)) if by_key => FetchError::KmsDenied { detail },
         // Credentials that ended are renewed; the request is made again.
-        ("ExpiredToken" | "RequestTimeTooSkewed" | "TokenRefreshRequired", _) => {
-            FetchError::Unavailable { detail }
-        }
-        (_, Some(403)) => FetchError::Denied { detail },
+        (
+            "ExpiredToken" | "RequestTimeTooSkewed" | "TokenRefreshRequired" | "RequestTimeout",
+            _,
+        )
+        | (_, Some(408 | 429)) => FetchError::Unavailable { detail },
         (_, Some(404 | 405)) => FetchError::NotFound,
+        // Asking again does not help, unless somebody mends something.
+        (_, Some(400..=499)) => FetchError::Denied { detail },
         _ => FetchError::Unavailable { detail },
     }
 }

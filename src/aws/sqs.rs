@@ -214,6 +214,25 @@ impl MessageQueue for SqsQueue {
 }
 
 impl SqsQueue {
+    /// The queue's settings, by SQS's names.
+    ///
+    /// # Errors
+    /// When the queue does not answer.
+    pub async fn attributes(&self) -> Result<HashMap<String, String>, QueueError> {
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .attribute_names(QueueAttributeName::All)
+            .send()
+            .await
+            .map_err(|error| self.error(&error, "sqs:GetQueueAttributes"))?;
+        let attributes = answer.attributes.unwrap_or_default().into_iter();
+        Ok(attributes
+            .map(|(name, value)| (name.as_str().to_owned(), value))
+            .collect())
+    }
+
     fn defect(&self, error: &impl std::fmt::Display) -> QueueError {
         QueueError::Unavailable {
             queue: self.url.clone(),

@@ -7,6 +7,7 @@
 mod cells;
 mod databricks;
 mod demo;
+mod doctor;
 mod explain;
 mod health;
 mod last_policy;
@@ -79,6 +80,8 @@ enum Command {
     Scan(scan::ScanArguments),
     /// The worker: log objects of a queue's notifications into the lake, until stopped
     Run(run::RunArguments),
+    /// Checks policy, lake, queue and buckets as the worker would use them
+    Doctor(doctor::DoctorArguments),
     /// Decides rows again once all identity sources have told, drops copies, compacts
     Settle(settle::SettleArguments),
     /// Runs SQL over the lake's tables
@@ -114,6 +117,7 @@ async fn run_command(arguments: Arguments) -> ExitCode {
         Command::Demo(arguments) => demo::run(&common, arguments).await,
         Command::Scan(arguments) => scan::run(&common, arguments).await,
         Command::Run(arguments) => run::run(&common, arguments).await,
+        Command::Doctor(arguments) => doctor::run(&common, arguments).await,
         Command::Settle(arguments) => settle::run(&common, arguments).await,
         Command::Query(arguments) => query::run(&common, arguments).await,
         Command::Explain(arguments) => explain::run(&common, arguments).await,

@@ -119,9 +119,8 @@ async fn start(common: &Common, arguments: RunArguments) -> anyhow::Result<Start
         ));
     }
     let lake_at = lake_url(&config.lake)?;
-    let lake_prefix = lake_at.path().trim_start_matches('/');
-    if let ("s3", Some(bucket)) = (lake_at.scheme(), lake_at.host_str())
-        && run.allowed.watches(bucket, lake_prefix)
+    if let Some((bucket, prefix)) = bucket_and_prefix(&lake_at)
+        && run.allowed.watches(bucket, &prefix)
     {
         return Err(usage(
             "the lake lies where logs are read: each commit would announce itself; put it into \
@@ -137,7 +136,7 @@ async fn start(common: &Common, arguments: RunArguments) -> anyhow::Result<Start
     let policy = Arc::new(policy);
     let meters = Arc::new(Meters::new(scan::now));
     let (stop_sender, stop) = watch::channel(false);
-    let serving = http::serve(listen, meters.clone()).await?;
+    let (serving, listen) = http::serve(listen, meters.clone()).await?;
     let (change, changes) = mpsc::channel(4);
     let in_use = policy_watch::InUse::new(policy.clone());
     let mut beside = vec![
@@ -188,6 +187,19 @@ async fn start(common: &Common, arguments: RunArguments) -> anyhow::Result<Start
         stop: stop_sender,
         grace: run.grace,
     })
+}
+
+/// Bucket and prefix of a lake on S3.
+pub(super) fn bucket_and_prefix(lake: &url::Url) -> Option<(&str, String)> {
+    let bucket = lake.host_str().filter(|_| lake.scheme() == "s3")?;
+    let path = lake.path().trim_start_matches('/');
+    let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    Some((bucket, path.into_owned()))
+}
+
+/// The name of a queue in its URL.
+pub(super) fn queue_of(url: &str) -> Option<&str> {
+    url.rsplit('/').find(|part| !part.is_empty())
 }
 
 fn usage(text: &str) -> anyhow::Error {

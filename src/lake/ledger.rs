@@ -471,3 +471,92 @@ fn shared_key(shared_event_id: &str, event_name: &str) -> CopyKey {
     }
     key
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// An event: its own key, and one that it may share with others.
+    #[derive(Clone, Copy, Debug)]
+    struct Event {
+        key: u8,
+        shared: Option<u8>,
+        account: u8,
+        richness: u8,
+    }
+
+    const SHARED: [&str; 3] = ["shared-a", "shared-b", "shared-c"];
+    const ACCOUNTS: [&str; 2] = ["111122223333", "444455556666"];
+
+    impl Event {
+        fn check(self, filter: &mut CopyFilter, first_row: u64) -> Seen {
+            let mut key = CopyKey::default();
+            key[0] = self.key;
+            key[1] = self.account;
+            let id = CopyId {
+                key,
+                corrects: None,
+                shared_event_id: self.shared.map(|shared| SHARED[usize::from(shared)]),
+                event_name: "GetObject",
+                account_id: Some(ACCOUNTS[usize::from(self.account)]),
+                richness: self.richness,
+            };
+            filter.check(&id, first_row)
+        }
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let event = (0_u8..12, proptest::option::of(0_u8..3), 0_u8..2, 0_u8..4);
+        let event = event.prop_map(|(key, shared, account, richness)| Event {
+            key,
+            shared,
+            account,
+            richness,
+        });
+        proptest::collection::vec(event, 0..20)
+    }
+
+    fn batch(filter: &mut CopyFilter, events: &[Event]) -> Vec<Seen> {
+        let first_row = filter.next_row();
+        let seen = events.iter().map(|event| event.check(filter, first_row));
+        seen.collect()
+    }
+
+    proptest! {
+        /// The slow, obvious twin: a filter that never saw the batch.
+        #[test]
+        fn a_batch_that_is_forgotten_was_never_there(
+            before in events(),
+            lost in events(),
+            after in events(),
+        ) {
+            let (mut filter, mut twin) = (CopyFilter::default(), CopyFilter::default());
+            for filter in [&mut filter, &mut twin] {
+                filter.begin_batch();
+                batch(filter, &before);
+                filter.begin_batch();
+            }
+            batch(&mut filter, &lost);
+            filter.forget_batch();
+            prop_assert_eq!(batch(&mut filter, &after), batch(&mut twin, &after));
+        }
+    }
+
+    #[test]
+    fn a_fact_of_a_batch_that_is_forgotten_is_new_again() {
+        let instance = |event_id: &str| Ec2Instance {
+            event_id: event_id.to_owned(),
+            instance_id: "i-1".to_owned(),
+            ..Ec2Instance::default()
+        };
+        let (one, other) = (instance("event-1"), instance("event-2"));
+        let mut filter = FactFilter::of(&[], std::slice::from_ref(&one));
+        filter.begin_batch();
+        assert!(filter.is_new_instance(&other));
+        filter.forget_batch();
+        assert!(!filter.is_new_instance(&one));
+        assert!(filter.is_new_instance(&other));
+        assert!(!filter.is_new_instance(&other));
+    }
+}

@@ -9,7 +9,7 @@
 //! by [`rows`], and [`news`] what others committed since; [`settle`] reads rows to be decided again, and finds copies; [`replay`]
 //! reads them as policies see them;
 //! [`databricks_tables`] and [`databricks`] hold what Databricks records, of which
-//! [`databricks_window`] reads what is near some dates; [`sql`] answers queries, of which [`queries`] holds those that ship; [`vacuum`] deletes files that are no
+//! [`databricks_window`] reads what is near some dates; [`probe`] tries out a place; [`sql`] answers queries, of which [`queries`] holds those that ship; [`vacuum`] deletes files that are no
 //! longer wanted.
 
 pub mod chunks;
@@ -25,6 +25,7 @@ pub mod facts;
 pub mod ledger;
 pub mod news;
 mod policies;
+pub mod probe;
 pub mod queries;
 pub mod replay;
 pub mod rows;

@@ -16,21 +16,30 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 
 /// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    Read(Box<Read>),
-    /// The log, or a file that it names, is gone: only reading everything tells.
+    Read,
+    /// The log, or a file that it names, is gone, or there is so much that reading
+    /// everything is no more work.
     Gone,
 }
 
-/// Rows of the new files.
-#[derive(Default)]
-pub struct Read {
-    objects: Vec<Bytes>,
-    accesses: Vec<Bytes>,
-    notifications: Vec<Bytes>,
-    pub sessions: Vec<StsSession>,
-    pub instances: Vec<Ec2Instance>,
+/// What one new file tells.
+pub enum NewsFile {
+    Sessions(Vec<StsSession>),
+    Instances(Vec<Ec2Instance>),
+    /// What ledger and filter are told with [`Stored::note`].
+    Stored(Stored),
 }
+
+/// A new file that tells what is in the lake.
+pub struct Stored {
+    table: &'static str,
+    bytes: Bytes,
+}
+
+/// Versions that are read one by one, at most.
+const VERSIONS_MAX: u64 = 500;
 
 /// Columns of the ledger that tell objects apart.
 const OBJECT_COLUMNS: [&str; 6] = ["uri", "version_id", "etag", "status", "records", "sha256"];
@@ -47,13 +56,21 @@ const COPY_COLUMNS: [&str; 8] = [
     "access_key_id",
 ];
 
-/// Reads what was committed after that version, up to the version last seen.
+/// Reads what was committed after that version, up to the version last seen, and shows
+/// it file by file.
 ///
 /// # Errors
 /// When the log or a file cannot be read, or holds what cannot be understood.
-pub async fn read_news(lake: &Lake, since: u64) -> Result<News, LakeError> {
-    let mut read = Read::default();
-    for version in since + 1..=lake.s3_access().version() {
+pub async fn read_news(
+    lake: &Lake,
+    since: u64,
+    mut show: impl FnMut(NewsFile) -> Result<(), LakeError>,
+) -> Result<News, LakeError> {
+    let newest = lake.s3_access().version();
+    if newest.saturating_sub(since) > VERSIONS_MAX {
+        return Ok(News::Gone);
+    }
+    for version in since + 1..=newest {
         let Some(committed) = lake.committed(version).await? else {
             return Ok(News::Gone);
         };
@@ -68,22 +85,26 @@ pub async fn read_news(lake: &Lake, since: u64) -> Result<News, LakeError> {
                 return Ok(News::Gone);
             };
             let fail = |error| LakeError::read(table.name, table.url(), error);
-            match table.name {
-                "log_objects" => read.objects.push(bytes),
-                "notifications" => read.notifications.push(bytes),
-                "sts_sessions" => each_row(bytes, |batch, row| {
-                    read.sessions.push(session_at(batch, row));
-                })
-                .map_err(fail)?,
-                "ec2_instances" => each_row(bytes, |batch, row| {
-                    read.instances.push(instance_at(batch, row));
-                })
-                .map_err(fail)?,
-                _ => read.accesses.push(bytes),
-            }
+            show(read_file(table.name, bytes).map_err(fail)?)?;
         }
     }
-    Ok(News::Read(Box::new(read)))
+    Ok(News::Read)
+}
+
+fn read_file(table: &'static str, bytes: Bytes) -> parquet::errors::Result<NewsFile> {
+    match table {
+        "sts_sessions" => {
+            let mut sessions = Vec::new();
+            each_row(bytes, |batch, row| sessions.push(session_at(batch, row)))?;
+            Ok(NewsFile::Sessions(sessions))
+        }
+        "ec2_instances" => {
+            let mut instances = Vec::new();
+            each_row(bytes, |batch, row| instances.push(instance_at(batch, row)))?;
+            Ok(NewsFile::Instances(instances))
+        }
+        _ => Ok(NewsFile::Stored(Stored { table, bytes })),
+    }
 }
 
 fn each_row(bytes: Bytes, mut see: impl FnMut(&RecordBatch, usize)) -> parquet::errors::Result<()> {
@@ -94,23 +115,18 @@ fn each_row(bytes: Bytes, mut see: impl FnMut(&RecordBatch, usize)) -> parquet::
     Ok(())
 }
 
-impl Read {
+impl Stored {
     /// Tells ledger and filter of it.
     ///
     /// # Errors
-    /// When a file is no Parquet file.
+    /// When it is no Parquet file.
     pub fn note(&self, ledger: &mut Ledger, copies: &mut CopyFilter) -> Result<(), LakeError> {
-        let fail = |name: &'static str| move |error| LakeError::encode(name, error);
-        for file in &self.objects {
-            note_objects(file, ledger).map_err(fail("log_objects"))?;
-        }
-        for file in &self.notifications {
-            note_notifications(file, ledger).map_err(fail("notifications"))?;
-        }
-        for file in &self.accesses {
-            note_rows(file, copies).map_err(fail("s3_access"))?;
-        }
-        Ok(())
+        let noted = match self.table {
+            "log_objects" => note_objects(&self.bytes, ledger),
+            "notifications" => note_notifications(&self.bytes, ledger),
+            _ => note_rows(&self.bytes, copies),
+        };
+        noted.map_err(|error| LakeError::encode(self.table, error))
     }
 }
 

@@ -24,6 +24,8 @@ struct Shared {
     freed: Condvar,
     /// The same for tasks, which must not block their thread.
     freed_for_tasks: Notify,
+    /// Tasks wait in the order in which they came, so that large ones get on.
+    turn: tokio::sync::Mutex<()>,
     total: u64,
 }
 
@@ -39,6 +41,7 @@ impl ByteBudget {
             used: Mutex::new(0),
             freed: Condvar::new(),
             freed_for_tasks: Notify::new(),
+            turn: tokio::sync::Mutex::new(()),
             total,
         }))
     }
@@ -75,6 +78,7 @@ impl ByteBudget {
     /// Like [`ByteBudget::reserve`], for tasks.
     pub async fn reserve_async(&self, bytes: u64) -> Reservation {
         let bytes = bytes.min(self.0.total);
+        let _turn = self.0.turn.lock().await;
         loop {
             // Listening begins before looking: what is freed in between is not missed.
             let freed = self.0.freed_for_tasks.notified();

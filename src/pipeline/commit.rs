@@ -27,14 +27,14 @@ use crate::lake::databricks::read_databricks;
 use crate::lake::delta::{CONFLICTS_MAX, CommitOutcome};
 use crate::lake::fact_tables::{PolicyException, PolicyVersionFile, hex};
 use crate::lake::ledger::{CopyFilter, FactFilter, Ledger};
-use crate::lake::news::{News, read_news};
+use crate::lake::news::{News, NewsFile, read_news};
 use crate::lake::store::LakeBatch;
 use crate::lake::{Lake, LakeError, facts};
 use crate::model::{DatabricksFacts, ObjectStatus, UtcMicros};
 use crate::policy::Policy;
 use crate::trail::hash::sha256;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -68,12 +68,17 @@ pub enum Change {
 
 /// The objects that are known to stand in the lake, shared with whoever names objects.
 #[derive(Clone, Default)]
-pub struct SharedLedger(Arc<Mutex<Ledger>>);
+pub struct SharedLedger(Arc<RwLock<Ledger>>);
 
 impl SharedLedger {
-    pub fn lock(&self) -> MutexGuard<'_, Ledger> {
-        // A ledger is a set; whatever stands in it is true.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    // A ledger is a set; whatever stands in it is true.
+
+    pub fn read(&self) -> RwLockReadGuard<'_, Ledger> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Ledger> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -180,7 +185,7 @@ impl Committer {
             progress,
         };
         let ledger = facts::read_ledger(lake, committer.ledger_since()).await?;
-        *committer.ledger.lock() = ledger;
+        *committer.ledger.write() = ledger;
         Ok(committer)
     }
 
@@ -241,10 +246,13 @@ impl Committer {
                         continue;
                     }
                     received = tokio::time::timeout(wait, gathered.recv()) => match received {
+                        Ok(Some(Gathered::Broken)) => return Err(broken()),
                         Ok(Some(gathered)) => {
                             early.insert(gathered.seq(), gathered);
                             continue;
                         }
+                        // Numbers have no gaps, unless a worker is gone with one.
+                        Ok(None) if !early.is_empty() => return Err(broken()),
                         Ok(None) => trigger = Some(CommitTrigger::Drained),
                         Err(_) => trigger = Some(CommitTrigger::Interval),
                     }
@@ -286,7 +294,10 @@ impl Committer {
         match gathered {
             Gathered::Done(mut done) => {
                 let object = &done.object;
-                let name = format!("{}\0{:?}\0{:?}", object.uri, object.version_id, object.etag);
+                // What could not be had says nothing of what can.
+                let had = object.unreadable.is_none();
+                let (uri, version, etag) = (&object.uri, &object.version_id, &object.etag);
+                let name = format!("{uri}\0{version:?}\0{etag:?}\0{had}");
                 if batch.is_new(name, &mut done.share) {
                     batch.bytes += done.reservation.bytes();
                     batch.logs.push(*done);
@@ -295,9 +306,12 @@ impl Committer {
             Gathered::Note { mut note, .. } => {
                 let name = note.notification.notification_id.clone();
                 if batch.is_new(name, &mut note.share) {
+                    batch.bytes += note.reservation.bytes();
                     batch.notes.push(*note);
                 }
             }
+            // Told before it gets here.
+            Gathered::Broken => {}
             Gathered::Room { .. } => return Some(CommitTrigger::Room),
         }
         if batch.bytes >= self.limits.commit_bytes {
@@ -309,16 +323,25 @@ impl Committer {
         }
     }
 
+    /// Takes up a change; a failure of the store is waited out.
     async fn change(&mut self, lake: &mut Lake, change: Change) -> Result<(), LakeError> {
+        let mut waiting = Waiting::new(self.company);
         match change {
             Change::Policy(policy) => {
                 // Known to the lake before any row is judged by it.
-                record_policy(lake, &policy, (self.now)()).await?;
+                while let Err(error) = record_policy(lake, &policy, (self.now)()).await {
+                    waiting.after(error).await?;
+                }
                 self.decider = Decider::new(policy);
             }
             Change::Databricks(databricks) => {
                 // Made anew: what was said before may have been taken back.
-                let (sessions, instances) = facts::read_identity(lake).await?;
+                let (sessions, instances) = loop {
+                    match facts::read_identity(lake).await {
+                        Ok(read) => break read,
+                        Err(error) => waiting.after(error).await?,
+                    }
+                };
                 let index = IdentityIndex::new(self.identity.clone());
                 self.index = Some(index.with_databricks(*databricks).with(sessions, instances));
             }
@@ -336,11 +359,7 @@ impl Committer {
         self.learn(&batch.logs);
         self.copies.begin_batch();
         self.facts.begin_batch();
-        let Company::Shared { patience } = self.company else {
-            return self.commit(lake, batch, is_last).await;
-        };
-        let started = Instant::now();
-        let mut wait = Duration::from_millis(200);
+        let mut waiting = Waiting::new(self.company);
         loop {
             let outcome = match self.catch_up(lake).await {
                 Ok(()) => self.commit(lake, batch, is_last).await,
@@ -349,12 +368,7 @@ impl Committer {
             let Err(error) = outcome else { return Ok(()) };
             self.copies.forget_batch();
             self.facts.forget_batch();
-            if started.elapsed() + wait > patience {
-                return Err(error);
-            }
-            tracing::warn!(%error, wait_ms = wait.as_millis(), "commit failed; it is tried again");
-            tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
-            wait = (wait * 2).min(Duration::from_secs(15));
+            waiting.after(error).await?;
         }
     }
 
@@ -365,7 +379,8 @@ impl Committer {
         batch: &mut Batch,
         is_last: bool,
     ) -> Result<(), LakeError> {
-        for _ in 0..CONFLICTS_MAX {
+        let started = Instant::now();
+        for conflicts in 0..CONFLICTS_MAX {
             self.drop_known(batch);
             if batch.is_empty() {
                 return Ok(());
@@ -390,9 +405,11 @@ impl Committer {
             let noted = Noted::of(&lake_batch);
             match lake.commit(lake_batch, now).await? {
                 CommitOutcome::Committed { version } => {
-                    noted.note(&mut self.ledger.lock());
+                    noted.note(&mut self.ledger.write());
                     self.ledger_at = version;
                     report.commits = 1;
+                    report.conflicts = u64::from(conflicts);
+                    report.commit_seconds = started.elapsed().as_secs_f64();
                     self.progress.committed(&report);
                     self.report.add(report);
                     return Ok(());
@@ -402,7 +419,6 @@ impl Committer {
                         version,
                         "another writer committed first; preparing the batch anew"
                     );
-                    self.report.conflicts += 1;
                     self.learn_from(lake).await?;
                 }
             }
@@ -413,7 +429,10 @@ impl Committer {
 
     /// Learns what others committed, before a batch is prepared for nothing.
     async fn catch_up(&mut self, lake: &mut Lake) -> Result<(), LakeError> {
-        lake.refresh().await?;
+        // Alone, only what a commit of its own brought to light.
+        if self.company != Company::Alone {
+            lake.refresh().await?;
+        }
         match lake.s3_access().version() == self.ledger_at {
             true => Ok(()),
             false => self.learn_from(lake).await,
@@ -426,26 +445,33 @@ impl Committer {
         let version = lake.s3_access().version();
         self.copies.forget_batch();
         self.facts.forget_batch();
-        let (sessions, instances) = match read_news(lake, self.ledger_at).await? {
-            News::Read(read) => {
-                read.note(&mut self.ledger.lock(), &mut self.copies)?;
-                for session in &read.sessions {
+        let (mut sessions, mut instances) = (Vec::new(), Vec::new());
+        let (ledger, copies) = (self.ledger.clone(), &mut self.copies);
+        let news = read_news(lake, self.ledger_at, |file| {
+            match file {
+                NewsFile::Sessions(mut more) => sessions.append(&mut more),
+                NewsFile::Instances(mut more) => instances.append(&mut more),
+                NewsFile::Stored(stored) => stored.note(&mut ledger.write(), copies)?,
+            }
+            Ok(())
+        });
+        match news.await? {
+            News::Read => {
+                for session in &sessions {
                     self.facts.is_new_session(session);
                 }
-                for instance in &read.instances {
+                for instance in &instances {
                     self.facts.is_new_instance(instance);
                 }
-                (read.sessions, read.instances)
             }
             News::Gone => {
                 let ledger = facts::read_ledger(lake, self.ledger_since()).await?;
                 self.copies = facts::read_copies(lake).await?;
-                let (sessions, instances) = facts::read_identity(lake).await?;
+                (sessions, instances) = facts::read_identity(lake).await?;
                 self.facts = FactFilter::of(&sessions, &instances);
-                *self.ledger.lock() = ledger;
-                (sessions, instances)
+                *self.ledger.write() = ledger;
             }
-        };
+        }
         let index = self.index.take();
         self.index = index.map(|index| index.with(sessions, instances));
         self.ledger_at = version;
@@ -472,7 +498,7 @@ impl Committer {
     /// Drops what stands in the lake by now: another writer committed it since it was
     /// named.
     fn drop_known(&mut self, batch: &mut Batch) {
-        let ledger = self.ledger.lock();
+        let ledger = self.ledger.read();
         let gathered = batch.logs.len();
         batch.logs.retain_mut(|done| {
             let object = &done.object;
@@ -515,7 +541,7 @@ impl Committer {
 
     fn prepare(&mut self, logs: &[Processed], now: UtcMicros) -> Result<Prepared, LakeError> {
         let ledger = self.ledger.clone();
-        let ledger = ledger.lock();
+        let ledger = ledger.read();
         let index = self
             .index
             .get_or_insert_with(|| IdentityIndex::new(IdentitySettings::default()));
@@ -530,6 +556,44 @@ impl Committer {
             now,
         };
         tokio::task::block_in_place(|| prepare(logs, context))
+    }
+}
+
+/// The fault of a worker that ended in the middle of an object.
+fn broken() -> LakeError {
+    LakeError::encode(
+        "s3_access",
+        "a worker ended badly; nothing of its batch is committed",
+    )
+}
+
+/// Waits after failures of the store, longer each time, until patience ends.
+struct Waiting {
+    until: Instant,
+    wait: Duration,
+}
+
+impl Waiting {
+    fn new(company: Company) -> Waiting {
+        let patience = match company {
+            Company::Alone => Duration::ZERO,
+            Company::Shared { patience } => patience,
+        };
+        Waiting {
+            until: Instant::now() + patience,
+            wait: Duration::from_millis(200),
+        }
+    }
+
+    async fn after(&mut self, error: LakeError) -> Result<(), LakeError> {
+        if Instant::now() + self.wait > self.until {
+            return Err(error);
+        }
+        let wait_ms = self.wait.as_millis();
+        tracing::warn!(%error, wait_ms, "the lake did not answer as it should; trying again");
+        tokio::time::sleep(self.wait.mul_f64(0.5 + fastrand::f64())).await;
+        self.wait = (self.wait * 2).min(Duration::from_secs(15));
+        Ok(())
     }
 }
 

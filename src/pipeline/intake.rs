@@ -20,7 +20,7 @@ use super::commit::SharedLedger;
 use super::lease::{Lease, Leases, Share};
 use super::limits::Limits;
 use super::meters::Meters;
-use super::process::{AssignedObject, LOG_OBJECT_BYTES_MAX, bytes_needed_by};
+use super::process::{AssignedObject, LOG_OBJECT_BYTES_MAX, Stored, bytes_needed_by};
 use super::route::{Route, route};
 use super::source::SourceObject;
 use super::stages::{Assigned, Note};
@@ -50,9 +50,15 @@ const FETCH_TRIES: u32 = 4;
 /// it is looked for over several seconds; S3 shows an object as soon as it is written.
 const MISSING_AFTER: u32 = 3;
 
-/// Receives after which an object that S3 or its key refuses is recorded: over several
-/// minutes, long enough for a permission that is being mended.
-const REFUSED_AFTER: u32 = 8;
+/// Seconds after which an object that S3 or its key refuses is recorded: long enough for
+/// a permission to be mended. It is asked for some 17 times until then.
+const REFUSED_AFTER_SECS: i64 = 2 * 3600;
+
+/// Receives after which it is, where nobody told when it was announced.
+const REFUSED_AFTER: u32 = 17;
+
+/// What a [`Note`] takes beside its body, in bytes.
+const NOTE_BYTES: u64 = 1024;
 
 /// Inflated bytes, and what is made of them, for each stored byte, as expected before
 /// the object is there. Logs compress 8 to 11 times.
@@ -180,11 +186,22 @@ impl Intake {
             let polled_at = (self.0.now)().0;
             self.0.meters.polled_at.store(polled_at, Ordering::Relaxed);
             self.0.meters.received.inc_by(messages.len() as u64);
-            for message in messages {
+            for sent_at in messages.iter().filter_map(|message| message.sent_at) {
+                self.0.meters.note_sent(sent_at);
+            }
+            // All at once: the last one is kept, too, while the first waits for memory.
+            let messages = messages.into_iter();
+            let held: Vec<(Message, Arc<Lease>)> = messages
+                .map(|message| {
+                    let lease = self.0.leases.hold(&message);
+                    (message, lease)
+                })
+                .collect();
+            for (message, lease) in held {
                 tokio::select! {
-                    // What is not taken yet is let go, to come again at once.
+                    // What is not taken yet is let go, to come again soon.
                     _ = stop.changed() => break 'receiving,
-                    listens = self.take(message, &mut fetching) => {
+                    listens = self.take(message, lease, &mut fetching) => {
                         if !listens {
                             break 'receiving;
                         }
@@ -199,8 +216,7 @@ impl Intake {
     }
 
     /// Does with everything that a message says what is to be done.
-    async fn take(&self, message: Message, fetching: &mut JoinSet<()>) -> bool {
-        let lease = self.0.leases.hold(&message);
+    async fn take(&self, message: Message, lease: Arc<Lease>, fetching: &mut JoinSet<()>) -> bool {
         let mut listens = true;
         for (place, notice) in decode(&message.body).into_iter().enumerate() {
             let share = lease.share();
@@ -213,14 +229,18 @@ impl Intake {
                     let known = self
                         .0
                         .ledger
-                        .lock()
+                        .read()
                         .has_notification(&notification.notification_id);
                     if known {
                         share.durable();
                         continue;
                     }
+                    let bytes =
+                        NOTE_BYTES + notification.body.as_ref().map_or(0, String::len) as u64;
+                    let reservation = self.0.budget.reserve_async(bytes.min(self.largest())).await;
                     let note = Box::new(Note {
                         notification,
+                        reservation,
                         share: Some(share),
                     });
                     let make = |seq| Assigned::Note { seq, note };
@@ -228,7 +248,7 @@ impl Intake {
                 }
             }
         }
-        drop::<Arc<Lease>>(lease);
+        lease.taken();
         listens
     }
 
@@ -239,9 +259,19 @@ impl Intake {
         message: &Message,
         fetching: &mut JoinSet<()>,
     ) -> bool {
-        let object = source_object(&announced, message.sent_at);
+        let mut object = source_object(&announced, message.sent_at);
+        let allowed = self.0.allowed.check(&announced.bucket, &announced.key);
+        let owner = match allowed {
+            Ok(entry) => entry.owner.clone(),
+            Err(refused) => {
+                tracing::warn!(uri = object.uri, refused, "announced, and not read");
+                // Without an ETag, so that it counts as new once it is allowed.
+                object.etag = None;
+                return self.hand_unread(object, share, Some(refused)).await;
+            }
+        };
         let known = {
-            let ledger = self.0.ledger.lock();
+            let ledger = self.0.ledger.read();
             let (version, etag) = (object.version_id.as_deref(), object.etag.as_deref());
             // Without an ETag only the object itself tells which one it is.
             etag.is_some() && ledger.has_object(&object.uri, version, etag)
@@ -251,14 +281,6 @@ impl Intake {
             share.durable();
             return true;
         }
-        let allowed = self.0.allowed.check(&announced.bucket, &announced.key);
-        let owner = match allowed {
-            Ok(entry) => entry.owner.clone(),
-            Err(refused) => {
-                tracing::warn!(uri = object.uri, refused, "announced, and not read");
-                return self.hand_unread(object, share, Some(refused)).await;
-            }
-        };
         if let Route::Done { .. } = route(&object.key, &object.path) {
             return self.hand_unread(object, share, None).await;
         }
@@ -273,13 +295,10 @@ impl Intake {
         let Ok(permit) = fetches.acquire_owned().await else {
             return false;
         };
-        let expected = expected_bytes(job.announced.bytes.unwrap_or(UNTOLD_BYTES));
-        let expected = expected.min(self.largest());
-        let reservation = self.0.budget.reserve_async(expected).await;
         let intake = self.clone();
         fetching.spawn(async move {
             let _permit = permit;
-            intake.fetch(job, reservation).await;
+            intake.fetch(job).await;
         });
         true
     }
@@ -298,7 +317,7 @@ impl Intake {
                 seq,
                 object,
                 reservation,
-                stored: None,
+                stored: Stored::Nowhere,
                 refused,
                 share,
             }))
@@ -308,13 +327,12 @@ impl Intake {
 
     /// Fetches an object and hands it to the workers; or drops its share, and the
     /// message comes again.
-    async fn fetch(&self, mut job: Job, reservation: Reservation) {
+    async fn fetch(&self, mut job: Job) {
         let shared = &*self.0;
-        let (mut tries, mut bytes) = (0, reservation.bytes());
-        let mut reserved = Some(reservation);
+        let expected = expected_bytes(job.announced.bytes.unwrap_or(UNTOLD_BYTES));
+        let (mut tries, mut bytes) = (0, expected.min(self.largest()));
         loop {
             let ended = if bytes > self.largest() {
-                drop(reserved.take());
                 let _alone = shared.assign.room.write().await;
                 if !shared.assign.hand(|seq| Assigned::Room { seq }).await {
                     return;
@@ -322,11 +340,10 @@ impl Intake {
                 let all = shared.budget.reserve_async(shared.budget.total()).await;
                 self.fetch_and_hand(&mut job, all).await
             } else {
-                let reservation = match reserved.take() {
-                    Some(reservation) => reservation,
-                    None => shared.budget.reserve_async(bytes).await,
-                };
+                // Memory after room: who waits for room must not hold what another needs
+                // who has it.
                 let _beside = shared.assign.room.read().await;
+                let reservation = shared.budget.reserve_async(bytes).await;
                 self.fetch_and_hand(&mut job, reservation).await
             };
             match ended {
@@ -355,7 +372,7 @@ impl Intake {
         };
         let share = job.share.take();
         let known = {
-            let ledger = self.0.ledger.lock();
+            let ledger = self.0.ledger.read();
             ledger.has_object(
                 &object.uri,
                 object.version_id.as_deref(),
@@ -372,7 +389,7 @@ impl Intake {
                 seq,
                 object,
                 reservation,
-                stored: Some(stored),
+                stored: Stored::Here(stored),
                 refused: None,
                 share,
             }))
@@ -388,9 +405,10 @@ impl Intake {
         let recorded = match error {
             FetchError::Archived => true,
             FetchError::NotFound => last && job.receive_count >= MISSING_AFTER,
-            FetchError::Denied { .. } | FetchError::KmsDenied { .. } => {
-                job.receive_count >= REFUSED_AFTER
-            }
+            FetchError::Denied { .. } | FetchError::KmsDenied { .. } => match job.sent_at {
+                Some(sent) => sent.plus_seconds(REFUSED_AFTER_SECS) <= (self.0.now)(),
+                None => job.receive_count >= REFUSED_AFTER,
+            },
             FetchError::Unavailable { .. } => false,
         };
         let uri = uri_of(&job.announced);
@@ -495,6 +513,18 @@ impl Intake {
                 row.kind = "other";
                 describe(&mut row, announced);
             }
+            // Whoever can write to the queue can say so of anything.
+            Notice::Removed(announced)
+                if self
+                    .0
+                    .allowed
+                    .check(&announced.bucket, &announced.key)
+                    .is_err() =>
+            {
+                row.kind = "other";
+                describe(&mut row, announced);
+                row.reason = "not_allowed".to_owned();
+            }
             Notice::Removed(announced) => {
                 row.kind = "removed";
                 describe(&mut row, announced);
@@ -505,7 +535,7 @@ impl Intake {
                     bucket = announced.bucket,
                     key = announced.key,
                     by = announced.requester,
-                    "a log object was removed"
+                    "an object of the trail was removed"
                 );
             }
             Notice::Control(control) => {
@@ -521,12 +551,22 @@ impl Intake {
             Notice::Unknown(reason) => {
                 row.kind = "unknown";
                 row.reason = (*reason).to_owned();
-                row.body = Some(message.body.clone());
+                row.body = keepable(reason, &message.body);
                 tracing::warn!(message = message.id, reason, "message not understood; kept");
             }
         }
         row
     }
+}
+
+/// The body of a message that was not understood; not if it may hold a secret: events
+/// of STS, sent on by EventBridge, hold session tokens.
+fn keepable(reason: &str, body: &str) -> Option<String> {
+    let lower = body.to_ascii_lowercase();
+    let secret = ["sessiontoken", "secretaccesskey", "secret_access_key"];
+    let may_hold_secret =
+        reason == "event_of_another_source" || secret.iter().any(|name| lower.contains(name));
+    (!may_hold_secret).then(|| body.to_owned())
 }
 
 /// How fetching and handing over ended.

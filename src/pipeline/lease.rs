@@ -19,7 +19,7 @@ use super::meters::Meters;
 use crate::aws::queue::{Answer, BATCH_MAX, HIDDEN_MAX, Message, MessageQueue, QueueError};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
@@ -31,6 +31,8 @@ pub struct Lease {
     /// Shares that were made, and those that are durable.
     shares: AtomicU32,
     durable: AtomicU32,
+    /// Whether there is a share for everything that the message said.
+    taken: AtomicBool,
     /// For how long the message stays hidden when it is let go.
     pause: Duration,
     keeper: UnboundedSender<Told>,
@@ -55,6 +57,11 @@ impl Lease {
         &self.message_id
     }
 
+    /// There is a share for everything that the message said.
+    pub fn taken(&self) {
+        self.taken.store(true, Ordering::Release);
+    }
+
     /// A share for one more thing that the message said.
     pub fn share(self: &Arc<Self>) -> Share {
         self.shares.fetch_add(1, Ordering::Relaxed);
@@ -76,7 +83,8 @@ impl Share {
 impl Drop for Lease {
     fn drop(&mut self) {
         let receipt = std::mem::take(&mut self.receipt);
-        let whole = self.durable.load(Ordering::Acquire) == self.shares.load(Ordering::Acquire);
+        let whole = self.taken.load(Ordering::Acquire)
+            && self.durable.load(Ordering::Acquire) == self.shares.load(Ordering::Acquire);
         let told = match whole {
             true => Told::Acknowledge { receipt },
             false => Told::LetGo {
@@ -111,6 +119,7 @@ impl Leases {
             receipt: message.receipt.clone(),
             shares: AtomicU32::new(0),
             durable: AtomicU32::new(0),
+            taken: AtomicBool::new(false),
             pause,
             keeper: self.keeper.clone(),
         })
@@ -138,6 +147,9 @@ struct Held {
 
 /// How often the keeper looks what is due. Hiding times are many times longer.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Messages deleted before it is looked again what cannot wait.
+const DELETED_AT_ONCE: usize = 16 * BATCH_MAX;
 
 /// Tries to delete a message, after which it is left to come again: the ledger knows it.
 const DELETES_MAX: u32 = 5;
@@ -182,12 +194,13 @@ impl Keeper {
                     self.release().await;
                 }
                 _ = tick.tick(), if !idle => {
-                    self.delete().await;
+                    // First what cannot wait.
                     self.hide_due().await;
+                    self.delete().await;
                 }
             }
         }
-        for _ in 0..DELETES_MAX {
+        while !self.acknowledged.is_empty() {
             self.delete().await;
         }
         self.release().await;
@@ -216,9 +229,19 @@ impl Keeper {
     /// Deletes what is acknowledged, once; what fails stays for another time.
     async fn delete(&mut self) {
         let mut again = Vec::new();
-        for batch in std::mem::take(&mut self.acknowledged).chunks(BATCH_MAX) {
+        let all = std::mem::take(&mut self.acknowledged);
+        let (now, later) = all.split_at_checked(DELETED_AT_ONCE).unwrap_or((&all, &[]));
+        again.extend(later.iter().cloned());
+        let batches: Vec<&[(String, u32)]> = now.chunks(BATCH_MAX).collect();
+        let queue = &self.queue;
+        let requests = batches.iter().map(|batch| {
             let receipts: Vec<String> = batch.iter().map(|(receipt, _)| receipt.clone()).collect();
-            let answers = self.answers(self.queue.delete(&receipts).await, receipts.len());
+            let queue = queue.clone();
+            async move { queue.delete(&receipts).await }
+        });
+        let answered = futures::future::join_all(requests).await;
+        for (batch, answers) in batches.iter().zip(answered) {
+            let answers = self.answers(answers, batch.len());
             for ((receipt, tries), answer) in batch.iter().zip(answers) {
                 match answer {
                     Answer::Done => {
@@ -261,7 +284,7 @@ impl Keeper {
                 match answer {
                     Answer::Done if !is_over => held.due = now + self.hide / 3,
                     // Soon again: two thirds of its time are left.
-                    Answer::Failed => held.due = now + TICK,
+                    Answer::Failed => held.due = now + self.hide / 12,
                     Answer::Done | Answer::Lost => {
                         self.held.remove(receipt);
                         self.meters.lost.inc();

@@ -4,6 +4,7 @@
 //! batch that is prepared twice counts once. The sums add up as they do in the lake:
 //! records = rows + not_s3 + duplicates + bad.
 
+use super::budget::ByteBudget;
 use super::process::Processed;
 use super::report::Report;
 use super::stages::Progress;
@@ -14,7 +15,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Seconds for which it is remembered how old the messages were that came.
+const RECENT_SECS: i64 = 3600;
 
 /// One label, with its value.
 type Label = [(&'static str, String); 1];
@@ -32,14 +38,18 @@ pub struct Meters {
     pub fetched_bytes: Counter,
     pub fetch_errors: Family<Label, Counter>,
     pub known: Counter,
-    pub in_flight: Gauge,
+    in_flight: Gauge,
+    budget: OnceLock<ByteBudget>,
     pub notified_to_commit: Histogram,
     pub event_to_commit: Histogram,
     pub policy_reloads: Family<Label, Counter>,
     pub settles: Family<Label, Counter>,
+    /// When messages were received, and when the oldest of them was sent, by the minute.
+    received_at: Mutex<VecDeque<(UtcMicros, UtcMicros)>>,
     /// When the queue last answered, in microseconds since the epoch; 0 for never.
     pub polled_at: AtomicI64,
     commits: Counter,
+    commit_seconds: Histogram,
     conflicts: Counter,
     objects: Family<Label, Counter>,
     records: Family<Label, Counter>,
@@ -71,12 +81,15 @@ impl Meters {
             fetch_errors: Family::default(),
             known: Counter::default(),
             in_flight: Gauge::default(),
+            budget: OnceLock::new(),
             notified_to_commit: Histogram::new(LAGS),
             event_to_commit: Histogram::new(LAGS),
             policy_reloads: Family::default(),
             settles: Family::default(),
+            received_at: Mutex::default(),
             polled_at: AtomicI64::new(0),
             commits: Counter::default(),
+            commit_seconds: Histogram::new(LAGS),
             conflicts: Counter::default(),
             objects: Family::default(),
             records: Family::default(),
@@ -165,6 +178,12 @@ impl Meters {
             self.settles.clone(),
         );
         r.register("commits", "Commits that stand", self.commits.clone());
+        r.register_with_unit(
+            "commit",
+            "From the first preparation of a commit to its standing",
+            Unit::Seconds,
+            self.commit_seconds.clone(),
+        );
         r.register(
             "commit_conflicts",
             "Commits that another writer came before",
@@ -200,6 +219,39 @@ impl Meters {
         );
     }
 
+    /// Shows the bytes in flight of that budget.
+    pub fn watch(&self, budget: &ByteBudget) {
+        // Once is enough: a worker has one.
+        drop(self.budget.set(budget.clone()));
+    }
+
+    /// Notes when a message was sent that has just been received.
+    pub fn note_sent(&self, sent_at: UtcMicros) {
+        let now = (self.now)();
+        let mut received = self.received_at();
+        let forgotten = now.plus_seconds(-RECENT_SECS);
+        received.retain(|(at, _)| *at >= forgotten);
+        // One for each minute is enough.
+        match received.back_mut() {
+            Some((at, oldest)) if at.plus_seconds(60) > now => *oldest = sent_at.min(*oldest),
+            _ => received.push_back((now, sent_at)),
+        }
+    }
+
+    /// When the oldest message was sent that was received of late; `None` if none was.
+    pub fn oldest_sent(&self) -> Option<UtcMicros> {
+        let forgotten = (self.now)().plus_seconds(-RECENT_SECS);
+        let received = self.received_at();
+        let recent = received.iter().filter(|(at, _)| *at >= forgotten);
+        recent.map(|(_, sent_at)| *sent_at).min()
+    }
+
+    fn received_at(&self) -> MutexGuard<'_, VecDeque<(UtcMicros, UtcMicros)>> {
+        self.received_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the queue answered within that time.
     pub fn has_polled_within(&self, seconds: i64) -> bool {
         let polled_at = UtcMicros(self.polled_at.load(Ordering::Relaxed));
@@ -208,6 +260,10 @@ impl Meters {
 
     /// All of it, in the text form of OpenMetrics.
     pub fn text(&self) -> String {
+        if let Some(budget) = self.budget.get() {
+            self.in_flight
+                .set(i64::try_from(budget.used()).unwrap_or(i64::MAX));
+        }
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
             tracing::error!(%error, "metrics could not be written");
@@ -221,6 +277,7 @@ impl Progress for Meters {
 
     fn committed(&self, report: &Report) {
         self.commits.inc_by(report.commits);
+        self.commit_seconds.observe(report.commit_seconds);
         self.conflicts.inc_by(report.conflicts);
         for ((status, _), count) in &report.objects {
             let label = [("status", status.as_str().to_owned())];

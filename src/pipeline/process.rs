@@ -111,11 +111,19 @@ pub struct AssignedObject {
     pub seq: u64,
     pub object: SourceObject,
     pub reservation: Reservation,
-    /// Its bytes, if they are here already.
-    pub stored: Option<Vec<u8>>,
+    pub stored: Stored,
     /// Why it is not to be read at all: a stable token, then a detail after a colon.
     pub refused: Option<String>,
     pub share: Option<Share>,
+}
+
+/// Where an object's bytes are.
+pub enum Stored {
+    /// In the file at its path.
+    File,
+    Here(Vec<u8>),
+    /// They are not to be read, or were not to be had; the object says why.
+    Nowhere,
 }
 
 /// Processes objects, one or two at a time, with buffers that it keeps.
@@ -282,12 +290,7 @@ impl Processor {
 
     /// Fetches and inflates; `None` if there is nothing to parse, and then the
     /// object says why.
-    fn fill(
-        &mut self,
-        place: usize,
-        done: &mut Processed,
-        stored: Option<Vec<u8>>,
-    ) -> Option<Inflated> {
+    fn fill(&mut self, place: usize, done: &mut Processed, stored: Stored) -> Option<Inflated> {
         if done.object.unreadable.is_some() {
             return None;
         }
@@ -299,8 +302,12 @@ impl Processor {
             return None;
         }
         match stored {
-            Some(stored) => self.stored = stored,
-            None => {
+            Stored::Here(stored) => self.stored = stored,
+            Stored::Nowhere => {
+                done.object.unreadable = Some(unreadable(&"it was not fetched"));
+                return None;
+            }
+            Stored::File => {
                 if let Err(error) = fetch(&done.object.path, &mut self.stored) {
                     done.object.unreadable = Some(unreadable(&error));
                     return None;

@@ -75,6 +75,8 @@ pub struct Report {
     pub commits: u64,
     /// Commits that another writer came before: each was prepared anew.
     pub conflicts: u64,
+    /// From the first preparation to the commit.
+    pub commit_seconds: f64,
     /// What messages said that named no object to be read.
     pub notifications: u64,
     /// Rows by decision, until the batch is closed.
@@ -185,6 +187,7 @@ impl Report {
         }
         self.commits += batch.commits;
         self.conflicts += batch.conflicts;
+        self.commit_seconds += batch.commit_seconds;
         self.notifications += batch.notifications;
     }
 

@@ -15,7 +15,7 @@
 use super::budget::ByteBudget;
 use super::commit::{Committer, CommitterJob, Company, SharedLedger};
 use super::limits::Limits;
-use super::process::{AssignedObject, bytes_expected};
+use super::process::{AssignedObject, Stored, bytes_expected};
 use super::report::Report;
 use super::source::LocalListing;
 use super::stages::{self, Assigned, Progress};
@@ -99,7 +99,7 @@ fn list(
         listed.note(&object.uri, None, etag, None);
         // What cannot be read is never known: it is shown each time.
         let in_lake =
-            object.unreadable.is_none() && ledger.lock().has_object(&object.uri, None, etag);
+            object.unreadable.is_none() && ledger.read().has_object(&object.uri, None, etag);
         if in_lake {
             known += 1;
             progress.object(object.bytes);
@@ -119,7 +119,7 @@ fn list(
             seq,
             object,
             reservation,
-            stored: None,
+            stored: Stored::File,
             refused: None,
             share: None,
         })));

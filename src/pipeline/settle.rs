@@ -49,6 +49,9 @@ pub struct SettleJob {
     pub as_of: Option<UtcMicros>,
     /// The first and the last date, in days since the epoch.
     pub dates: RangeInclusive<i32>,
+    /// The trail is not known beyond this, whatever was read last: older messages may
+    /// still wait on the queue.
+    pub trail_until_max: UtcMicros,
     /// Whether all identity facts are read, not only those near the dates: the slow,
     /// obvious twin, with the same answers.
     pub whole_index: bool,
@@ -65,6 +68,7 @@ impl SettleJob {
             again: false,
             as_of: None,
             dates: i32::MIN..=i32::MAX,
+            trail_until_max: UtcMicros::MAX,
             whole_index: false,
             now,
         }
@@ -100,7 +104,7 @@ pub async fn settle(
     record_policy(lake, &job.policy, (job.now)()).await?;
     // It is known up to the last scan, whatever the time is now.
     let read_until = facts::trail_read_until(lake).await?;
-    let trail_until = trail_complete_until(read_until.min((job.now)()));
+    let trail_until = trail_complete_until(read_until.min((job.now)()).min(job.trail_until_max));
     let believed = job.as_of.map(|at| at.plus_seconds(WINDOW_SECS));
     let trail_until = trail_until.max(believed.unwrap_or(UtcMicros::MIN));
     let watermarks = DatabricksFacts {

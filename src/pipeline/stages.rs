@@ -7,6 +7,7 @@
 //! Whoever names objects numbers them, without a gap, and reserves memory for each
 //! before. The committer puts them back in that order.
 
+use super::budget::Reservation;
 use super::lease::Share;
 use super::limits::Limits;
 use super::process::{AssignedObject, Processed, Processor};
@@ -46,14 +47,23 @@ pub enum Assigned {
 /// What a message said that names no object to be read, and a share of its lease.
 pub struct Note {
     pub notification: Notification,
+    /// The memory that it takes.
+    pub reservation: Reservation,
     pub share: Option<Share>,
 }
 
 /// What travels from the workers to the committer.
 pub enum Gathered {
     Done(Box<Processed>),
-    Room { seq: u64 },
-    Note { seq: u64, note: Box<Note> },
+    Room {
+        seq: u64,
+    },
+    Note {
+        seq: u64,
+        note: Box<Note>,
+    },
+    /// A worker ended badly: what it held is missing, and nothing after it can be committed.
+    Broken,
 }
 
 impl Gathered {
@@ -61,6 +71,7 @@ impl Gathered {
         match self {
             Gathered::Done(done) => done.seq,
             Gathered::Room { seq } | Gathered::Note { seq, .. } => *seq,
+            Gathered::Broken => u64::MAX,
         }
     }
 }
@@ -78,7 +89,13 @@ pub fn start(
     for _ in 0..limits.threads {
         let (assigned, done, progress) = (assigned.clone(), done.clone(), progress.clone());
         let used = used.clone();
-        tokio::task::spawn_blocking(move || work(&assigned, &done, &used, &*progress, now));
+        tokio::task::spawn_blocking(move || {
+            let working = || work(&assigned, &done, &used, &*progress, now);
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(working)).is_err() {
+                // Whether somebody listens still does not matter any more.
+                drop(done.blocking_send(Gathered::Broken));
+            }
+        });
     }
     (assign, gathered)
 }

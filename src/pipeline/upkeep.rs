@@ -10,6 +10,7 @@ use super::settle::{SettleJob, settle};
 use crate::aws::queue::MessageQueue;
 use crate::lake::databricks::{import_version, read_databricks};
 use crate::lake::{Lake, LakeError};
+use crate::model::UtcMicros;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -51,8 +52,9 @@ pub async fn follow_databricks(url: url::Url, changes: mpsc::Sender<Change>) {
 
 /// Settles again and again, a while after the last time.
 ///
-/// While messages wait, events may be on the queue that are older than what is read:
-/// then nothing is settled but what `as_of` would be told by hand.
+/// What is settled must be known, and what waits on the queue is not: nothing is settled
+/// that is younger than the oldest message of the last hour, less the time that
+/// CloudTrail takes. Where messages wait and none came for an hour, nothing is.
 pub async fn settle_regularly(
     location: String,
     interval: Duration,
@@ -68,28 +70,33 @@ pub async fn settle_regularly(
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(wait) => {}
         }
-        let outcome = match queue.depth().await {
-            Ok(depth) if depth.waiting > 0 => {
-                tracing::info!(
-                    waiting = depth.waiting,
-                    "messages wait; nothing is settled yet"
-                );
-                "put_off"
-            }
-            Err(error) => {
+        let outcome = match (queue.depth().await, meters.oldest_sent()) {
+            (Err(error), _) => {
                 tracing::warn!(%error, "the queue's depth is not known; nothing is settled yet");
                 "put_off"
             }
-            Ok(_) => match settle_once(&location, job()).await {
-                Ok(rows) => {
-                    tracing::info!(rows, "settled");
-                    "done"
+            (Ok(depth), None) if depth.waiting > 0 => {
+                let waiting = depth.waiting;
+                tracing::warn!(
+                    waiting,
+                    "messages wait and none came; nothing is settled yet"
+                );
+                "put_off"
+            }
+            (Ok(_), oldest) => {
+                let mut job = job();
+                job.trail_until_max = oldest.unwrap_or(UtcMicros::MAX);
+                match settle_once(&location, job).await {
+                    Ok(rows) => {
+                        tracing::info!(rows, "settled");
+                        "done"
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "settle failed; it is tried again after a while");
+                        "failed"
+                    }
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "settle failed; it is tried again after a while");
-                    "failed"
-                }
-            },
+            }
         };
         let label = [("outcome", outcome.to_owned())];
         meters.settles.get_or_create(&label).inc();

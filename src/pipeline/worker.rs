@@ -83,6 +83,7 @@ pub async fn work(lake: &mut Lake, job: WorkerJob) -> Result<Report, WorkerError
     let (leases, keeper) = Keeper::new(job.queue.clone(), job.hide, job.meters.clone());
     let keeping = tokio::spawn(keeper.run());
     let budget = ByteBudget::new(job.limits.in_flight_bytes_max);
+    job.meters.watch(&budget);
     let intake = Intake::new(Shared {
         queue: job.queue,
         objects: job.objects,

@@ -17,6 +17,7 @@
 use crate::model::UtcMicros;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Longest key S3 allows, in bytes.
 const KEY_BYTES_MAX: usize = 1024;
@@ -88,8 +89,17 @@ impl Control {
 }
 
 /// Reads the body of a queue message.
+///
+/// What cannot be told is said once for each reason, however many records are so: a body
+/// of a megabyte can hold hundreds of thousands of empty ones.
 pub fn decode(body: &str) -> Vec<Notice> {
-    decode_within(body, Envelope::None)
+    let mut unknown = BTreeSet::new();
+    let mut notices = decode_within(body, Envelope::None);
+    notices.retain(|notice| match notice {
+        Notice::Unknown(reason) => unknown.insert(*reason),
+        _ => true,
+    });
+    notices
 }
 
 /// What the text at hand was wrapped in.

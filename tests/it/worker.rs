@@ -73,10 +73,16 @@ impl Scene {
     }
 
     fn worker(&self, number: u32) -> Child {
+        self.worker_with(number, "", "")
+    }
+
+    /// A worker with more settings of its own and of other sections.
+    fn worker_with(&self, number: u32, own: &str, others: &str) -> Child {
         let config = format!(
             "lake = \"s3://lake/{LAKE}\"\n[run]\nqueue = \"{}\"\nlisten = \"127.0.0.1:0\"\n\
              commit_interval = \"150ms\"\ncommit_objects = 4\ncommit_bytes = \"1 MiB\"\n\
-             visibility_timeout = \"10s\"\npatience = \"30s\"\n[[run.allow]]\nbucket = \"{BUCKET}\"\n",
+             visibility_timeout = \"10s\"\npatience = \"30s\"\n{own}\n\
+             [[run.allow]]\nbucket = \"{BUCKET}\"\n{others}",
             self.cloud.queue_url()
         );
         self.world.put("worker.toml", config.as_bytes());
@@ -106,6 +112,20 @@ impl Scene {
         let logs = self.log_files();
         logs.filter_map(|log| std::fs::read_to_string(log).ok())
             .collect()
+    }
+
+    /// Waits until a worker's log says so, that many times.
+    #[track_caller]
+    fn wait_for_log(&self, text: &str, times: usize) {
+        let started = Instant::now();
+        while self.logs().matches(text).count() < times {
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "no {text:?} in\n{}",
+                self.logs()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits until every message is deleted.
@@ -235,9 +255,90 @@ fn a_worker_writes_what_a_scan_writes_and_stops_when_it_is_told() {
     scene.notify(1, &mut Random(1));
     let worker = shared(scene.worker(0));
     scene.wait_until_empty(std::slice::from_ref(&worker));
+    check_meters(&scene);
     let status = terminate(&worker);
     assert_eq!(status.code(), Some(0), "{}", scene.logs());
     scene.check("undisturbed");
+}
+
+/// What a worker answers at the address that its log tells.
+fn ask(scene: &Scene, path: &str) -> String {
+    let logs = scene.logs();
+    let (_, rest) = logs.split_once("\"listen\":\"").unwrap();
+    let address = rest.split('"').next().unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    answer
+}
+
+/// The meters say what the lake says, and add up.
+#[track_caller]
+fn check_meters(scene: &Scene) {
+    ask(scene, "/healthz");
+    ask(scene, "/readyz");
+    let text = ask(scene, "/metrics");
+    let value = |name: &str| -> u64 {
+        let line = text.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let objects = scene.keys.len() as u64;
+    assert_eq!(
+        value("bricktrail_objects_total{status=\"committed\"}"),
+        objects
+    );
+    assert_eq!(value("bricktrail_messages_received_total"), objects);
+    assert_eq!(value("bricktrail_messages_acknowledged_total"), objects);
+    assert_eq!(
+        value("bricktrail_notified_to_commit_seconds_count"),
+        objects
+    );
+    let rows = value("bricktrail_records_total{outcome=\"row\"}");
+    assert_eq!(rows, scene.events.len() as u64);
+    let verdicts = ["in_policy", "out_of_policy", "undetermined"].map(|verdict| {
+        let name = format!("bricktrail_verdicts_total{{verdict=\"{verdict}\"}}");
+        match text.contains(&name) {
+            true => value(&name),
+            false => 0,
+        }
+    });
+    assert_eq!(verdicts.iter().sum::<u64>(), rows);
+    assert_eq!(value("bricktrail_in_flight_bytes"), 0);
+    assert_eq!(value("bricktrail_messages_held"), 0);
+}
+
+#[test]
+fn objects_larger_than_the_budget_are_read_alone_among_small_ones() {
+    let scene = Scene::new(20, 5, 3000);
+    for n in 0..40 {
+        let key = format!("small/{n}.json.gz");
+        scene.cloud.put(BUCKET, &key, gzip(&log_text(&[])));
+        scene.cloud.queue().send(notification(BUCKET, &key), now());
+    }
+    scene.notify(3, &mut Random(6));
+    let own = "in_flight_bytes_max = \"3 MiB\"\n";
+    let workers: Vec<_> = (0..2)
+        .map(|n| shared(scene.worker_with(n, own, "")))
+        .collect();
+    scene.wait_until_empty(&workers);
+    for worker in &workers {
+        assert_eq!(terminate(worker).code(), Some(0), "{}", scene.logs());
+    }
+    let events = rows_of(
+        &scene,
+        "SELECT count(*), count(DISTINCT event_id || aws_account_id) FROM s3_access",
+    );
+    let count = scene.events.len();
+    assert_eq!(events, [format!("{count} {count}")], "{}", scene.logs());
+    let objects = rows_of(
+        &scene,
+        "SELECT count(DISTINCT uri), min(raw_bytes) < 100, max(raw_bytes) > 3145728 FROM log_objects",
+    );
+    assert_eq!(objects, ["45 true true"]);
 }
 
 #[test]
@@ -465,4 +566,119 @@ fn what_a_message_says_is_accounted_for_and_nothing_is_read_that_is_not_allowed(
     .assert_eq(&notes.join("\n"));
     let events = rows_of(&scene, "SELECT count(*) FROM s3_access");
     assert_eq!(events, [scene.events.len().to_string()]);
+}
+
+#[test]
+fn a_changed_policy_is_taken_up_if_it_is_sound() {
+    let scene = Scene::new(17, 8, 10);
+    let policy = |text: &str| scene.world.put("policy/rules.cedar", text.as_bytes());
+    policy("@id(\"first\") permit (principal, action, resource);");
+    let (before, after) = scene.keys.split_at(4);
+    let tell = |keys: &[String]| {
+        for key in keys {
+            scene.cloud.queue().send(notification(BUCKET, key), now());
+        }
+    };
+    tell(before);
+    let worker = shared(scene.worker_with(0, "", "[policy]\ndir = \"policy\"\n"));
+    scene.wait_until_empty(std::slice::from_ref(&worker));
+    policy("@id(\"broken\") permit (principal, action resource);");
+    scene.wait_for_log("the changed policy is not sound; the one in use stays", 1);
+    tell(&after[..2]);
+    scene.wait_until_empty(std::slice::from_ref(&worker));
+    policy("@id(\"second\") permit (principal, action, resource);");
+    scene.wait_for_log("a changed policy is in use", 1);
+    tell(&after[2..]);
+    scene.wait_until_empty(std::slice::from_ref(&worker));
+    assert_eq!(terminate(&worker).code(), Some(0), "{}", scene.logs());
+    let used = rows_of(
+        &scene,
+        "SELECT p.text, count(DISTINCT a.source_uri) FROM s3_access a \
+         JOIN policy_versions p USING (policy_version) WHERE p.file = 'rules.cedar' \
+         GROUP BY p.text ORDER BY p.text",
+    );
+    let expected = ["first", "second"].map(|id| {
+        let objects = if id == "first" { 6 } else { 2 };
+        format!("@id(\"{id}\") permit (principal, action, resource); {objects}")
+    });
+    assert_eq!(used, expected, "{}", scene.logs());
+    scene.check("policies changed");
+}
+
+#[test]
+fn workers_settle_beside_their_work() {
+    let scene = Scene::new(18, 12, 20);
+    scene.notify(2, &mut Random(5));
+    let own = "settle_interval = \"1s\"\n";
+    let workers: Vec<_> = (0..2)
+        .map(|n| shared(scene.worker_with(n, own, "")))
+        .collect();
+    scene.wait_until_empty(&workers);
+    // Rounds that began after the last commit.
+    let done = scene.logs().matches("\"settled\"").count();
+    scene.wait_for_log("\"settled\"", done + 4);
+    for worker in &workers {
+        assert_eq!(terminate(worker).code(), Some(0), "{}", scene.logs());
+    }
+    scene.check("settled");
+    let settled = rows_of(
+        &scene,
+        "SELECT settled, count(*) FROM s3_access GROUP BY settled",
+    );
+    assert_eq!(
+        settled,
+        [format!("true {}", scene.events.len())],
+        "{}",
+        scene.logs()
+    );
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_is_read() {
+    let scene = Scene::new(19, 1, 5);
+    let refused = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bricktrail"));
+        command
+            .current_dir(scene.world.path(""))
+            .env_remove("BRICKTRAIL_LAKE")
+            .args(["run", "--listen", "127.0.0.1:0"])
+            .args(arguments);
+        let output = scene
+            .cloud
+            .environ(&mut command, &key_of(0))
+            .output()
+            .unwrap();
+        let told = errors(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        told
+    };
+    let queue = scene.cloud.queue_url();
+    let (lake, allow) = ("s3://lake/x", "s3://trail/AWSLogs/");
+    let told = refused(&["--lake", lake, "--allow", allow]);
+    assert!(told.contains("--queue"), "{told}");
+    let told = refused(&["--lake", lake, "--queue", &queue]);
+    assert!(told.contains("--allow"), "{told}");
+    let told = refused(&[
+        "--lake",
+        "s3://trail/AWSLogs/lake",
+        "--queue",
+        &queue,
+        "--allow",
+        allow,
+    ]);
+    assert!(told.contains("announce itself"), "{told}");
+    let elsewhere = scene.cloud.url() + "/111122223333/elsewhere";
+    let told = refused(&["--lake", lake, "--queue", &elsewhere, "--allow", allow]);
+    assert!(told.contains("does not exist"), "{told}");
+    let told = refused(&[
+        "--lake",
+        "ftp://lake/x",
+        "--queue",
+        &queue,
+        "--allow",
+        allow,
+    ]);
+    assert!(told.contains("ftp"), "{told}");
+    let asked = scene.cloud.plan().asked.clone();
+    assert!(asked.is_empty(), "{asked:?}");
 }

@@ -18,11 +18,14 @@ const POLLED_WITHIN: i64 = 90;
 /// The form that Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers from now on.
+/// Answers from now on, at the address that it tells.
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub async fn serve(listen: SocketAddr, meters: Arc<Meters>) -> anyhow::Result<JoinHandle<()>> {
+pub async fn serve(
+    listen: SocketAddr,
+    meters: Arc<Meters>,
+) -> anyhow::Result<(JoinHandle<()>, SocketAddr)> {
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         UsageError(format!(
             "cannot listen on {listen}: {error}; name another address with --listen"
@@ -33,11 +36,13 @@ pub async fn serve(listen: SocketAddr, meters: Arc<Meters>) -> anyhow::Result<Jo
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(meters);
-    Ok(tokio::spawn(async move {
+    let listens = listener.local_addr()?;
+    let serving = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "metrics are served no more");
         }
-    }))
+    });
+    Ok((serving, listens))
 }
 
 async fn ready(State(meters): State<Arc<Meters>>) -> impl IntoResponse {

@@ -4,7 +4,7 @@
 use crate::commands::{last_policy, scan};
 use crate::pipeline::commit::Change;
 use crate::pipeline::meters::Meters;
-use crate::policy::{Policy, PolicyFile, PolicySettings};
+use crate::policy::{Policy, PolicyErrors, PolicyFile, PolicySettings};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -60,8 +60,21 @@ pub async fn watch(
         if files == seen {
             continue;
         }
-        seen.clone_from(&files);
-        let outcome = match load(&dir, &settings, &lake).await {
+        let loaded = load(&dir, &settings, &lake).await;
+        let is_fault =
+            |error: &anyhow::Error| error.chain().any(|cause| cause.is::<PolicyErrors>());
+        if let Err(error) = loaded.as_ref()
+            && !is_fault(error)
+        {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                error,
+                "the changed policy cannot be held against the lake yet"
+            );
+            continue;
+        }
+        seen = files;
+        let outcome = match loaded {
             Ok(policy) => {
                 let policy = Arc::new(policy);
                 tracing::info!(

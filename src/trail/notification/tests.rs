@@ -228,6 +228,20 @@ fn what_a_record_lacks_is_unknown_and_not_guessed() {
 }
 
 #[test]
+fn what_cannot_be_told_is_said_once_for_each_reason() {
+    let mut records = vec![json!({}); 1000];
+    records.push(s3_record("ObjectCreated:Put", "a"));
+    records.push(s3_record("ObjectCreated:Put", "%zz"));
+    check(
+        &s3(&records),
+        expect![[r#"
+            unknown record_without_bucket
+            created logs/a version=096fKKXTRTtl3on89fVO etag=d41d8cd98f00b204e9800998ecf8427e at=2026-03-27T17:08:37.123000Z event=ObjectCreated:Put by=AWS:AIDAEXAMPLE
+            unknown bad_key"#]],
+    );
+}
+
+#[test]
 fn control_messages_are_told_from_everything_else() {
     let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2014-10-13T15:57:02.089Z","Bucket":"logs"}"#;
     check(test, expect!["control s3_test_event"]);
