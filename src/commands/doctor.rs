@@ -87,7 +87,7 @@ impl Checks {
                 Outcome::Note(told) => (mark("note", console::Style::new().yellow()), told),
                 Outcome::Fault(told) => (mark("FAIL", console::Style::new().red().bold()), told),
             };
-            text += &format!("{word}  {what:<28} {told}\n");
+            text += &format!("{word}  {what:<34} {told}\n");
         }
         text
     }
