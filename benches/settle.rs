@@ -40,19 +40,20 @@
     reason = "a bench ends where something is wrong, and prints its answer"
 )]
 
+mod child;
 mod corpus;
 
 use bricktrail::identity::IdentitySettings;
 use bricktrail::lake::Lake;
-use bricktrail::model::UtcMicros;
 use bricktrail::pipeline::limits::Limits;
 use bricktrail::pipeline::scan::{ScanJob, scan};
 use bricktrail::pipeline::settle::{SettleJob, SettleProgress, settle};
 use bricktrail::pipeline::source::{LocalListing, SourceTotals};
 use bricktrail::pipeline::stages::Progress;
 use bricktrail::policy::{Policy, PolicySettings};
+use child::{is_child, now, peak_bytes, process_cpu};
 use serde::{Deserialize, Serialize};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -65,11 +66,6 @@ const PEAK_MB_MAX: f64 = 600.0;
 
 /// Corpus unless the environment says otherwise, in MB.
 const MEGABYTES: usize = 256;
-
-/// What a child is to do: a JSON [`Task`].
-const TASK: &str = "BRICKTRAIL_BENCH_TASK";
-/// Begins the line of a child's stdout that holds its JSON result.
-const RESULT: &str = "bench-result ";
 
 #[derive(Serialize, Deserialize)]
 struct Task {
@@ -105,14 +101,7 @@ impl Done {
 }
 
 fn main() -> ExitCode {
-    if let Ok(task) = std::env::var(TASK) {
-        let task: Task = serde_json::from_str(&task).expect("a task");
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let done = runtime.block_on(run(&task));
-        println!("{RESULT}{}", serde_json::to_string(&done).expect("JSON"));
+    if is_child(async |task: Task| run(&task).await) {
         return ExitCode::SUCCESS;
     }
     let corpus = corpus::ready(MEGABYTES);
@@ -125,7 +114,7 @@ fn main() -> ExitCode {
         .tempdir_in(corpus::directory())
         .expect("make a scratch lake");
     let child = |what: What, threads: usize| -> Done {
-        child(&Task {
+        child::child(&Task {
             what,
             root: corpus.root.display().to_string(),
             lake: lake.path().display().to_string(),
@@ -176,20 +165,6 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-fn child(task: &Task) -> Done {
-    let output = Command::new(std::env::current_exe().expect("this program"))
-        // As the program sets it for itself.
-        .env("MIMALLOC_PURGE_DELAY", "100")
-        .env(TASK, serde_json::to_string(task).expect("a task is JSON"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("run a child");
-    assert!(output.status.success(), "child failed: {}", output.status);
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let result = text.lines().find_map(|line| line.strip_prefix(RESULT));
-    serde_json::from_str(result.expect("the child's result")).expect("a result")
 }
 
 async fn run(task: &Task) -> Done {
@@ -265,30 +240,4 @@ impl SettleProgress for Watch {
     }
 
     fn date(&self, _: i32) {}
-}
-
-fn now() -> UtcMicros {
-    UtcMicros::from_datetime(chrono::Utc::now())
-}
-
-/// User and system seconds of this process (`/proc/self/stat`, fields 14 and 15, in
-/// hundredths of a second).
-fn process_cpu() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let (_, after_name) = text.rsplit_once(')').expect("a name in brackets");
-    let ticks = after_name.split_whitespace().skip(11).take(2);
-    ticks
-        .map(|text| text.parse::<f64>().expect("ticks") / 100.0)
-        .sum()
-}
-
-/// The most memory that this process ever had (`VmHWM`).
-fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("VmHWM");
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("kB");
-    kilobytes * 1024
 }

@@ -31,13 +31,13 @@
     reason = "a bench ends where something is wrong, and prints its answer"
 )]
 
+mod child;
 mod corpus;
 
 use bricktrail::aws::memory::MemoryQueue;
 use bricktrail::aws::objects::{FetchError, ObjectName, Objects, OpenedObject};
 use bricktrail::identity::IdentitySettings;
 use bricktrail::lake::Lake;
-use bricktrail::model::UtcMicros;
 use bricktrail::pipeline::allowed::{AllowList, AllowedBucket};
 use bricktrail::pipeline::limits::Limits;
 use bricktrail::pipeline::meters::Meters;
@@ -47,13 +47,14 @@ use bricktrail::pipeline::source::LocalListing;
 use bricktrail::pipeline::stages::Progress;
 use bricktrail::pipeline::worker::{WorkerJob, work};
 use bricktrail::policy::{Policy, PolicySettings};
+use child::{is_child, now, peak_bytes, process_cpu};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -72,11 +73,6 @@ const MEGABYTES: usize = 256;
 
 /// Turns of scan and worker.
 const TURNS: usize = 3;
-
-/// What a child is to do: a JSON [`Task`].
-const TASK: &str = "BRICKTRAIL_BENCH_TASK";
-/// Begins the line of a child's stdout that holds its JSON result.
-const RESULT: &str = "bench-result ";
 
 /// Budget of the worker, in bytes: what `run` has by default.
 const BUDGET: u64 = 256 * 1024 * 1024;
@@ -109,14 +105,7 @@ struct Done {
 }
 
 fn main() -> ExitCode {
-    if let Ok(task) = std::env::var(TASK) {
-        let task: Task = serde_json::from_str(&task).expect("a task");
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let done = runtime.block_on(run(&task));
-        println!("{RESULT}{}", serde_json::to_string(&done).expect("JSON"));
+    if is_child(async |task: Task| run(&task).await) {
         return ExitCode::SUCCESS;
     }
     let corpus = corpus::ready(MEGABYTES);
@@ -128,7 +117,7 @@ fn main() -> ExitCode {
             .prefix("lake-")
             .tempdir_in(corpus::directory())
             .expect("make a scratch lake");
-        let done = child(&Task {
+        let done: Done = child::child(&Task {
             what,
             root: corpus.root.display().to_string(),
             lake: lake.path().display().to_string(),
@@ -198,20 +187,6 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
-}
-
-fn child(task: &Task) -> Done {
-    let output = Command::new(std::env::current_exe().expect("this program"))
-        // As the program sets it for itself.
-        .env("MIMALLOC_PURGE_DELAY", "100")
-        .env(TASK, serde_json::to_string(task).expect("a task is JSON"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("run a child");
-    assert!(output.status.success(), "child failed: {}", output.status);
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let result = text.lines().find_map(|line| line.strip_prefix(RESULT));
-    serde_json::from_str(result.expect("the child's result")).expect("a result")
 }
 
 async fn run(task: &Task) -> Done {
@@ -379,30 +354,4 @@ struct Silent;
 impl Progress for Silent {
     fn object(&self, _: u64) {}
     fn committed(&self, _: &Report) {}
-}
-
-fn now() -> UtcMicros {
-    UtcMicros::from_datetime(chrono::Utc::now())
-}
-
-/// User and system seconds of this process (`/proc/self/stat`, fields 14 and 15, in
-/// hundredths of a second).
-fn process_cpu() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let (_, after_name) = text.rsplit_once(')').expect("a name in brackets");
-    let ticks = after_name.split_whitespace().skip(11).take(2);
-    ticks
-        .map(|text| text.parse::<f64>().expect("ticks") / 100.0)
-        .sum()
-}
-
-/// The most memory that this process ever had (`VmHWM`).
-fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("VmHWM");
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("kB");
-    kilobytes * 1024
 }

@@ -200,14 +200,13 @@ impl MessageQueue for MemoryQueue {
     }
 }
 
-/// Buckets in memory; clones are the same buckets.
+/// Buckets in memory, which keep no versions; clones are the same buckets.
 #[derive(Clone, Default)]
 pub struct MemoryObjects(Arc<Mutex<HashMap<(String, String), Stored>>>);
 
 #[derive(Clone)]
 struct Stored {
     bytes: Bytes,
-    version_id: Option<String>,
     etag: String,
 }
 
@@ -218,16 +217,11 @@ impl MemoryObjects {
         let etag = etag_of(&bytes);
         let stored = Stored {
             bytes,
-            version_id: None,
             etag: etag.clone(),
         };
         self.lock()
             .insert((bucket.to_owned(), key.to_owned()), stored);
         etag
-    }
-
-    pub fn remove(&self, bucket: &str, key: &str) {
-        self.lock().remove(&(bucket.to_owned(), key.to_owned()));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Stored>> {
@@ -247,14 +241,12 @@ impl Objects for MemoryObjects {
     fn open<'o>(&'o self, name: &'o ObjectName) -> BoxFuture<'o, Result<OpenedObject, FetchError>> {
         let key = (name.bucket.clone(), name.key.clone());
         let found = self.lock().get(&key).cloned();
-        let wanted = name.version_id.as_deref();
-        let found =
-            found.filter(|stored| wanted.is_none_or(|id| stored.version_id.as_deref() == Some(id)));
+        let found = found.filter(|_| name.version_id.is_none());
         let opened = found
             .ok_or(FetchError::NotFound)
             .map(|stored| OpenedObject {
                 bytes: Some(stored.bytes.len() as u64),
-                version_id: stored.version_id,
+                version_id: None,
                 etag: Some(stored.etag),
                 body: stream::iter([Ok(stored.bytes)]).boxed(),
             });

@@ -18,23 +18,24 @@ use super::decide::Decider;
 use super::horizon::trail_complete_until;
 use super::lease::Share;
 use super::limits::Limits;
+use super::patience::Waiting;
 use super::process::Processed;
 use super::report::Report;
+use super::shared_ledger::{Noted, SharedLedger};
 use super::stages::{Gathered, Note, Progress};
 use super::used_logs::UsedLogs;
 use crate::identity::{IdentityIndex, IdentitySettings};
 use crate::lake::databricks::read_databricks;
 use crate::lake::delta::{CONFLICTS_MAX, CommitOutcome};
 use crate::lake::fact_tables::{PolicyException, PolicyVersionFile, hex};
-use crate::lake::ledger::{CopyFilter, FactFilter, Ledger};
+use crate::lake::ledger::{CopyFilter, FactFilter};
 use crate::lake::news::{News, NewsFile, read_news};
-use crate::lake::store::LakeBatch;
 use crate::lake::{Lake, LakeError, facts};
-use crate::model::{DatabricksFacts, ObjectStatus, UtcMicros};
+use crate::model::{DatabricksFacts, UtcMicros};
 use crate::policy::Policy;
 use crate::trail::hash::sha256;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -60,26 +61,20 @@ pub enum Company {
     },
 }
 
+impl Company {
+    /// Alone there is none: whoever started it sees the failure.
+    fn patience(self) -> Duration {
+        match self {
+            Company::Alone => Duration::ZERO,
+            Company::Shared { patience } => patience,
+        }
+    }
+}
+
 /// What may change between two batches.
 pub enum Change {
     Policy(Arc<Policy>),
     Databricks(Box<DatabricksFacts>),
-}
-
-/// The objects that are known to stand in the lake, shared with whoever names objects.
-#[derive(Clone, Default)]
-pub struct SharedLedger(Arc<RwLock<Ledger>>);
-
-impl SharedLedger {
-    // A ledger is a set; whatever stands in it is true.
-
-    pub fn read(&self) -> RwLockReadGuard<'_, Ledger> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Ledger> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What a commit will hold.
@@ -325,7 +320,7 @@ impl Committer {
 
     /// Takes up a change; a failure of the store is waited out.
     async fn change(&mut self, lake: &mut Lake, change: Change) -> Result<(), LakeError> {
-        let mut waiting = Waiting::new(self.company);
+        let mut waiting = Waiting::new(self.company.patience());
         match change {
             Change::Policy(policy) => {
                 // Known to the lake before any row is judged by it.
@@ -359,7 +354,7 @@ impl Committer {
         self.learn(&batch.logs);
         self.copies.begin_batch();
         self.facts.begin_batch();
-        let mut waiting = Waiting::new(self.company);
+        let mut waiting = Waiting::new(self.company.patience());
         loop {
             let outcome = match self.catch_up(lake).await {
                 Ok(()) => self.commit(lake, batch, is_last).await,
@@ -565,82 +560,6 @@ fn broken() -> LakeError {
         "s3_access",
         "a worker ended badly; nothing of its batch is committed",
     )
-}
-
-/// Waits after failures of the store, longer each time, until patience ends.
-struct Waiting {
-    until: Instant,
-    wait: Duration,
-}
-
-impl Waiting {
-    fn new(company: Company) -> Waiting {
-        let patience = match company {
-            Company::Alone => Duration::ZERO,
-            Company::Shared { patience } => patience,
-        };
-        Waiting {
-            until: Instant::now() + patience,
-            wait: Duration::from_millis(200),
-        }
-    }
-
-    async fn after(&mut self, error: LakeError) -> Result<(), LakeError> {
-        if Instant::now() + self.wait > self.until {
-            return Err(error);
-        }
-        let wait_ms = self.wait.as_millis();
-        tracing::warn!(%error, wait_ms, "the lake did not answer as it should; trying again");
-        tokio::time::sleep(self.wait.mul_f64(0.5 + fastrand::f64())).await;
-        self.wait = (self.wait * 2).min(Duration::from_secs(15));
-        Ok(())
-    }
-}
-
-/// What the ledger is told once a commit stands.
-struct Noted {
-    objects: Vec<NotedObject>,
-    /// Their ids.
-    notifications: Vec<String>,
-}
-
-struct NotedObject {
-    uri: String,
-    version_id: Option<String>,
-    etag: Option<String>,
-    content: Option<[u8; 32]>,
-}
-
-impl Noted {
-    fn of(batch: &LakeBatch) -> Noted {
-        let objects = batch.log_objects.iter().map(|object| {
-            let read = object.status == ObjectStatus::Committed && object.counts.records > 0;
-            NotedObject {
-                uri: object.uri.clone(),
-                version_id: object.version_id.clone(),
-                etag: object.etag.clone(),
-                content: object.sha256.filter(|_| read),
-            }
-        });
-        Noted {
-            objects: objects.collect(),
-            notifications: batch
-                .notifications
-                .iter()
-                .map(|notification| notification.notification_id.clone())
-                .collect(),
-        }
-    }
-
-    fn note(&self, ledger: &mut Ledger) {
-        for object in &self.objects {
-            let (version, etag) = (object.version_id.as_deref(), object.etag.as_deref());
-            ledger.note(&object.uri, version, etag, object.content.as_ref());
-        }
-        for id in &self.notifications {
-            ledger.note_notification(id);
-        }
-    }
 }
 
 /// Sessions above which old ones are forgotten; about 1.5 kB each.

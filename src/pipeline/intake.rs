@@ -16,12 +16,12 @@
 
 use super::allowed::AllowList;
 use super::budget::{ByteBudget, Reservation};
-use super::commit::SharedLedger;
 use super::lease::{Lease, Leases, Share};
 use super::limits::Limits;
 use super::meters::Meters;
 use super::process::{AssignedObject, LOG_OBJECT_BYTES_MAX, Stored, bytes_needed_by};
 use super::route::{Route, route};
+use super::shared_ledger::SharedLedger;
 use super::source::SourceObject;
 use super::stages::{Assigned, Note};
 use crate::aws::objects::{FetchError, ObjectName, Objects, OpenedObject};

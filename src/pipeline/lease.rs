@@ -26,7 +26,6 @@ use tokio::time::Instant;
 
 /// A message that is held.
 pub struct Lease {
-    message_id: String,
     receipt: String,
     /// Shares that were made, and those that are durable.
     shares: AtomicU32,
@@ -53,10 +52,6 @@ enum Told {
 const PAUSE_MAX: Duration = Duration::from_secs(900);
 
 impl Lease {
-    pub fn message_id(&self) -> &str {
-        &self.message_id
-    }
-
     /// There is a share for everything that the message said.
     pub fn taken(&self) {
         self.taken.store(true, Ordering::Release);
@@ -73,10 +68,6 @@ impl Share {
     /// What this share stands for stands in the lake, or need not.
     pub fn durable(self) {
         self.0.durable.fetch_add(1, Ordering::Release);
-    }
-
-    pub fn message_id(&self) -> &str {
-        self.0.message_id()
     }
 }
 
@@ -115,7 +106,6 @@ impl Leases {
         let doublings = message.receive_count.saturating_sub(1).min(10);
         let pause = Duration::from_secs(1_u64 << doublings).min(PAUSE_MAX);
         Arc::new(Lease {
-            message_id: message.id.clone(),
             receipt: message.receipt.clone(),
             shares: AtomicU32::new(0),
             durable: AtomicU32::new(0),

@@ -4,7 +4,8 @@
 //! message and only what is [`allowed`]; [`route`] says what a name is, [`budget`] bounds
 //! what is in flight within its [`limits`], [`process`] makes accesses of an object in one of the
 //! [`stages`], [`decide`] asks identity and policy, [`batch`] makes rows of accesses,
-//! [`commit`] commits them. [`scan`] runs them all once, [`worker`] until it is stopped, with
+//! [`commit`] commits them, tells the [`shared_ledger`], and has some [`patience`] with the
+//! store. [`scan`] runs them all once, [`worker`] until it is stopped, with
 //! its [`upkeep`] beside; [`report`] and [`meters`] count, [`used_logs`] saves memory from
 //! being asked for anew. [`settle`] decides rows of the lake again
 //! once [`horizon`] says that all is known, [`settle_date`] by date, in a [`lane`]; rows
@@ -24,6 +25,7 @@ mod lane;
 pub mod lease;
 pub mod limits;
 pub mod meters;
+mod patience;
 pub mod process;
 mod replayed;
 pub mod report;
@@ -32,6 +34,7 @@ pub mod scan;
 pub mod settle;
 mod settle_date;
 pub mod settle_report;
+pub mod shared_ledger;
 pub mod source;
 pub mod stages;
 pub mod upkeep;

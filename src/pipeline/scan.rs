@@ -13,10 +13,11 @@
 //! instant is continued by running it again.
 
 use super::budget::ByteBudget;
-use super::commit::{Committer, CommitterJob, Company, SharedLedger};
+use super::commit::{Committer, CommitterJob, Company};
 use super::limits::Limits;
 use super::process::{AssignedObject, Stored, bytes_expected};
 use super::report::Report;
+use super::shared_ledger::SharedLedger;
 use super::source::LocalListing;
 use super::stages::{self, Assigned, Progress};
 use crate::identity::IdentitySettings;
