@@ -39,6 +39,7 @@ use bricktrail::aws::objects::{FetchError, ObjectName, Objects, OpenedObject};
 use bricktrail::identity::IdentitySettings;
 use bricktrail::lake::Lake;
 use bricktrail::pipeline::allowed::{AllowList, AllowedBucket};
+use bricktrail::pipeline::commit::Company;
 use bricktrail::pipeline::limits::Limits;
 use bricktrail::pipeline::meters::Meters;
 use bricktrail::pipeline::report::Report;
@@ -250,7 +251,10 @@ async fn run_worker(
         identity: IdentitySettings::default(),
         limits,
         hide: Duration::from_secs(300),
-        patience: Duration::from_secs(10),
+        company: Company::Shared {
+            patience: Duration::from_secs(10),
+        },
+        progress: meters.clone(),
         meters: meters.clone(),
         changes,
         stop: stopped,
@@ -343,6 +347,7 @@ impl Objects for Folder {
                 bytes: Some(bytes.len() as u64),
                 version_id: None,
                 etag: Some(format!("{:x}", bytes.len())),
+                signature: None,
                 body: stream::iter([Ok(bytes.into())]).boxed(),
             })
         })

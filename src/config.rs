@@ -5,6 +5,7 @@
 //! the file over the defaults, and with neither everything works.
 
 use crate::identity::IdentitySettings;
+use crate::lake::vacuum::RETENTION_DAYS_MIN;
 use crate::model::network::Cidr;
 use crate::pipeline::allowed::{AllowList, AllowedBucket};
 use crate::pipeline::limits::Limits;
@@ -94,6 +95,8 @@ struct RawRun {
     patience: Option<Duration>,
     #[serde(deserialize_with = "duration")]
     settle_interval: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    keep_replaced: Option<Duration>,
     threads: Option<usize>,
     in_flight_bytes_max: Option<ByteSize>,
     commit_bytes: Option<ByteSize>,
@@ -152,6 +155,8 @@ pub struct RunConfig {
     pub patience: Duration,
     /// How often rows are settled; not at all if there is none.
     pub settle_interval: Option<Duration>,
+    /// For how long files are kept that settling replaced; for ever if there is none.
+    pub keep_replaced: Option<Duration>,
     pub limits: Limits,
 }
 
@@ -260,6 +265,9 @@ const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
 /// What Kubernetes and ECS give a process by default is 30 seconds.
 const GRACE: Duration = Duration::from_secs(25);
 
+/// As long as the first verdicts on events can be looked up.
+const KEEP_REPLACED: Duration = Duration::from_secs(90 * 86_400);
+
 /// A store that is away for longer is somebody's business.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -296,6 +304,17 @@ impl RawRun {
                     .to_owned(),
             });
         }
+        let keep_replaced = self.keep_replaced.unwrap_or(KEEP_REPLACED);
+        let least = Duration::from_secs(RETENTION_DAYS_MIN.unsigned_abs() * 86_400);
+        if !keep_replaced.is_zero() && keep_replaced < least {
+            return Err(ConfigError::Value {
+                key: "run.keep_replaced",
+                problem: format!(
+                    "files that a writer is about to commit could be deleted after less than \
+                     {RETENTION_DAYS_MIN} days; write for example `90d`, or `0s` for ever"
+                ),
+            });
+        }
         let allowed = self.allow.into_iter().map(|allowed| AllowedBucket {
             bucket: allowed.bucket,
             owner: allowed.owner,
@@ -311,6 +330,7 @@ impl RawRun {
             grace: self.grace.unwrap_or(GRACE),
             patience: self.patience.unwrap_or(PATIENCE),
             settle_interval: self.settle_interval.filter(|interval| !interval.is_zero()),
+            keep_replaced: Some(keep_replaced).filter(|keep| !keep.is_zero()),
             limits,
         })
     }

@@ -13,6 +13,8 @@
 mod bad_input;
 #[path = "it/cloud.rs"]
 mod cloud;
+#[path = "it/compose.rs"]
+mod compose;
 #[path = "it/copies.rs"]
 mod copies;
 #[path = "it/demo.rs"]
@@ -43,6 +45,10 @@ mod policy;
 mod refused;
 #[path = "it/scan.rs"]
 mod scan;
+#[path = "it/scan_s3.rs"]
+mod scan_s3;
+#[path = "it/scene.rs"]
+mod scene;
 #[path = "it/services.rs"]
 mod services;
 #[path = "it/settle.rs"]
@@ -57,6 +63,10 @@ mod settle_order;
 mod settle_window;
 #[path = "it/simulate.rs"]
 mod simulate;
+#[path = "it/soak.rs"]
+mod soak;
+#[path = "it/troubles.rs"]
+mod troubles;
 #[path = "it/twin.rs"]
 mod twin;
 #[path = "it/verdicts.rs"]

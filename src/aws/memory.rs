@@ -248,6 +248,7 @@ impl Objects for MemoryObjects {
                 bytes: Some(stored.bytes.len() as u64),
                 version_id: None,
                 etag: Some(stored.etag),
+                signature: None,
                 body: stream::iter([Ok(stored.bytes)]).boxed(),
             });
         Box::pin(async { opened })

@@ -3,6 +3,7 @@
 //! Opening tells size and version before a byte of the body is taken, so that the
 //! memory for it can be set aside first.
 
+use crate::model::DigestSignature;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -25,6 +26,8 @@ pub struct OpenedObject {
     pub version_id: Option<String>,
     /// Without quotes.
     pub etag: Option<String>,
+    /// What CloudTrail signed it with, if it is a digest.
+    pub signature: Option<DigestSignature>,
     pub body: BoxStream<'static, Result<Bytes, FetchError>>,
 }
 

@@ -3,6 +3,7 @@
 //! Buckets may lie in any region: a redirect is followed, and remembered by bucket.
 
 use super::objects::{FetchError, ObjectName, Objects, OpenedObject};
+use crate::model::DigestSignature;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -104,6 +105,97 @@ impl S3Objects {
     }
 }
 
+impl S3Objects {
+    /// Puts an object, with a digest's signature beside it.
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    pub async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Vec<u8>,
+        signature: Option<DigestSignature>,
+    ) -> Result<(), String> {
+        let signature = signature.unwrap_or_default();
+        let metadata = [
+            (SIGNATURE, signature.signature),
+            (SIGNATURE_ALGORITHM, signature.algorithm),
+            (BACKFILL_GENERATED_AT, signature.backfill_generated_at),
+        ];
+        let metadata = metadata.into_iter();
+        let metadata: HashMap<String, String> = metadata
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect();
+        self.client_of(bucket)
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .set_metadata(Some(metadata).filter(|metadata| !metadata.is_empty()))
+            .body(bytes.into())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| tell(&error))
+    }
+}
+
+/// An object that was found in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub key: String,
+    /// Without quotes.
+    pub etag: Option<String>,
+    pub bytes: u64,
+}
+
+impl S3Objects {
+    /// Shows every object under a prefix, in the order of their keys.
+    ///
+    /// # Errors
+    /// Why they could not be listed.
+    pub async fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        mut show: impl FnMut(Found),
+    ) -> Result<(), String> {
+        let request = |client: Client| {
+            let pages = client.list_objects_v2().bucket(bucket).prefix(prefix);
+            pages.into_paginator().send()
+        };
+        let mut pages = request(self.client_of(bucket));
+        let mut redirected = false;
+        while let Some(page) = pages.next().await {
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => match other_region(&error).filter(|_| !redirected) {
+                    Some(region) => {
+                        redirected = true;
+                        pages = request(self.redirect(bucket, &region));
+                        continue;
+                    }
+                    None => return Err(tell(&error)),
+                },
+            };
+            for object in page.contents.unwrap_or_default() {
+                let Some(key) = object.key else { continue };
+                show(Found {
+                    key,
+                    etag: object.e_tag.map(|etag| etag.trim_matches('"').to_owned()),
+                    bytes: object.size.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Metadata of a digest (facts: CloudTrail user guide, "digest file structure").
+const SIGNATURE: &str = "signature";
+const SIGNATURE_ALGORITHM: &str = "signature-algorithm";
+const BACKFILL_GENERATED_AT: &str = "backfill-generation-timestamp";
+
 /// A server named by an endpoint is asked by paths: its host has no names for buckets.
 fn client(config: &SdkConfig, region: Option<&str>) -> Client {
     let mut builder = aws_sdk_s3::config::Builder::from(config)
@@ -165,12 +257,23 @@ fn opened(answer: GetObjectOutput) -> OpenedObject {
         bytes: answer.content_length.and_then(|n| u64::try_from(n).ok()),
         version_id: answer.version_id.filter(|id| id != "null"),
         etag: answer.e_tag.map(|etag| etag.trim_matches('"').to_owned()),
+        signature: answer.metadata.and_then(signature),
         body: body.boxed(),
     }
 }
 
+/// What signs a digest, among an object's metadata.
+fn signature(mut metadata: HashMap<String, String>) -> Option<DigestSignature> {
+    let found = DigestSignature {
+        signature: metadata.remove(SIGNATURE),
+        algorithm: metadata.remove(SIGNATURE_ALGORITHM),
+        backfill_generated_at: metadata.remove(BACKFILL_GENERATED_AT),
+    };
+    (found != DigestSignature::default()).then_some(found)
+}
+
 /// The region where the bucket is, if the answer says that it is not here.
-fn other_region(error: &SdkError<GetObjectError>) -> Option<String> {
+fn other_region<E>(error: &SdkError<E>) -> Option<String> {
     let response = error.raw_response()?;
     let status = response.status().as_u16();
     // Some regions answer a request for another one's bucket as badly signed.

@@ -233,6 +233,17 @@ impl SqsQueue {
             .collect())
     }
 
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the queue does not take it.
+    pub async fn send(&self, body: String) -> Result<(), QueueError> {
+        let sent = self.client.send_message().queue_url(&self.url);
+        let sent = sent.message_body(body).send().await;
+        sent.map(drop)
+            .map_err(|error| self.error(&error, "sqs:SendMessage"))
+    }
+
     fn defect(&self, error: &impl std::fmt::Display) -> QueueError {
         QueueError::Unavailable {
             queue: self.url.clone(),

@@ -16,6 +16,7 @@ use futures::StreamExt as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -34,7 +35,7 @@ pub struct DoctorArguments {
 const AFTER_HELP: &str =
     "Checks policy, lake, queue and buckets as `run` would use them, and says how to \
 mend what fails. It writes one small object into the lake and deletes it, reads the beginning of \
-one log object of each bucket, and takes no message from the queue.
+one log object of each bucket, and looks at one message of the queue, which stays there.
 
 Exit status: 0 all is well, 1 a check failed.
 
@@ -187,6 +188,25 @@ async fn check_queue(config: &Config, checks: &mut Checks) {
             format!("{} waiting, {} held", depth.waiting, depth.hidden),
         ),
         Err(error) => return checks.fault("queue", error.to_string()),
+    }
+    // Of a message that there is not: whether it may be done shows all the same.
+    let nothing = ["no-such-receipt".to_owned()];
+    let tried = [
+        (
+            "queue, receive",
+            queue.receive(1, Duration::ZERO, Duration::ZERO).await.err(),
+        ),
+        (
+            "queue, hold",
+            queue.hide(&nothing, Duration::ZERO).await.err(),
+        ),
+        ("queue, delete", queue.delete(&nothing).await.err()),
+    ];
+    for (what, fault) in tried {
+        match fault {
+            None => checks.well(what, "allowed"),
+            Some(error) => checks.fault(what, error.to_string()),
+        }
     }
     let Ok(attributes) = queue.attributes().await else {
         return;

@@ -132,7 +132,7 @@ async fn explain(
     policy: &Policy,
 ) -> anyhow::Result<Explanation> {
     let object = lake.object_of(&row).await.context("read log_objects")?;
-    let (record, basis) = record::find(&row, object.as_ref());
+    let (record, basis) = record::find(&row, object.as_ref()).await;
     let access = record.access()?;
     let facts = lake
         .facts_around(&row, &access)

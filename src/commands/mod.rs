@@ -152,7 +152,11 @@ fn status_of(error: &anyhow::Error) -> u8 {
             )
             || matches!(
                 cause.downcast_ref::<SourceError>(),
-                Some(SourceError::Missing { .. } | SourceError::Unsupported { .. })
+                Some(
+                    SourceError::Missing { .. }
+                        | SourceError::Empty { .. }
+                        | SourceError::Unsupported { .. }
+                )
             )
             || matches!(
                 cause.downcast_ref::<ExportError>(),

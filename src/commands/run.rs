@@ -11,9 +11,10 @@ use crate::aws::sqs::{SqsQueue, region_of};
 use crate::config::RunConfig;
 use crate::lake::Lake;
 use crate::lake::store::lake_url;
+use crate::pipeline::commit::Company;
 use crate::pipeline::meters::Meters;
 use crate::pipeline::settle::SettleJob;
-use crate::pipeline::upkeep::{follow_databricks, settle_regularly};
+use crate::pipeline::upkeep::{Upkeep, follow_databricks, settle_regularly};
 use crate::pipeline::worker::{WorkerJob, work};
 use clap::Args;
 use std::net::SocketAddr;
@@ -158,7 +159,10 @@ async fn start(common: &Common, arguments: RunArguments) -> anyhow::Result<Start
         let job = move || SettleJob::new(in_use.now(), identity.clone(), scan::now);
         beside.push(tokio::spawn(settle_regularly(
             config.lake.clone(),
-            interval,
+            Upkeep {
+                interval,
+                keep_replaced: run.keep_replaced,
+            },
             queue.clone(),
             job,
             meters.clone(),
@@ -174,7 +178,10 @@ async fn start(common: &Common, arguments: RunArguments) -> anyhow::Result<Start
         identity: config.identity,
         limits: run.limits,
         hide: run.visibility_timeout,
-        patience: run.patience,
+        company: Company::Shared {
+            patience: run.patience,
+        },
+        progress: meters.clone(),
         meters,
         changes,
         stop,

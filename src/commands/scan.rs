@@ -1,14 +1,19 @@
-//! `scan`: CloudTrail logs of directories and files into the lake.
+//! `scan`: CloudTrail logs of directories, files and buckets into the lake.
 
+use super::run::bucket_and_prefix;
 use super::{Common, databricks, last_policy, output, summary};
+use crate::aws::client::load_config;
+use crate::aws::s3::S3Objects;
 use crate::lake::Lake;
+use crate::lake::store::lake_url;
 use crate::model::UtcMicros;
+use crate::pipeline::listed::ListedObject;
 use crate::pipeline::report::Report;
-use crate::pipeline::scan::{ScanJob, scan};
-use crate::pipeline::source::{LocalListing, SourceTotals};
+use crate::pipeline::scan::{RemoteScanJob, ScanJob, scan, scan_listed};
+use crate::pipeline::source::{LocalListing, SourceError, SourceTotals};
 use crate::pipeline::stages::Progress;
 use crate::policy::{Policy, PolicyFile, PolicySettings, starter_files};
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal as _;
@@ -21,7 +26,8 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct ScanArguments {
-    /// Directories or files of CloudTrail logs, gzip or plain JSON
+    /// Directories, files, or prefixes in S3 (`s3://bucket/prefix`) of CloudTrail logs, gzip
+    /// or plain JSON
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// Directory of Cedar policies and datasets.toml [default: the built-in starter policy]
@@ -45,6 +51,7 @@ Examples:
   bricktrail scan ./trail
   bricktrail scan --lake /data/lake --policy ./policy ./AWSLogs extra.json.gz
   bricktrail scan --databricks ./exports ./trail
+  bricktrail scan s3://acme-trail/AWSLogs/111122223333/CloudTrail/eu-west-1/2026/11/
   bricktrail query --sql \"SELECT uri, reason FROM log_objects WHERE status = 'quarantined'\"";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,8 +65,17 @@ enum Format {
 pub async fn run(common: &Common, arguments: ScanArguments) -> anyhow::Result<ExitCode> {
     let config = common.config(arguments.policy)?;
     let policy = load_policy(config.policy_dir.as_deref(), &config.policy)?;
-    let listing = LocalListing::of(&arguments.sources)?;
     let started = Instant::now();
+    let (remote, local): (Vec<String>, Vec<String>) = arguments
+        .sources
+        .into_iter()
+        .partition(|source| source.starts_with("s3://"));
+    let listing = LocalListing::of(&local)?;
+    let bar = Arc::new(Bar::default());
+    let remote = match remote.as_slice() {
+        [] => None,
+        sources => Some(list_remote(sources).await?),
+    };
     let mut lake = Lake::open(&config.lake).await?;
     let import = match arguments.databricks.or(config.databricks_dir) {
         Some(place) => Some(databricks::import(&lake, &place, now()).await?),
@@ -67,17 +83,35 @@ pub async fn run(common: &Common, arguments: ScanArguments) -> anyhow::Result<Ex
     };
     last_policy::check_groups(&policy, lake.url()).await?;
     let scan_started = Instant::now();
-    let bar = Arc::new(Bar::default());
-    let job = ScanJob {
-        listing,
-        policy: Arc::new(policy),
-        identity: config.identity,
-        limits: config.limits,
-        now,
-    };
-    let outcome = scan(&mut lake, job, bar.clone()).await;
+    let policy = Arc::new(policy);
+    let mut report = Report::default();
+    let mut not_fetched = Vec::new();
+    if !local.is_empty() {
+        let job = ScanJob {
+            listing,
+            policy: policy.clone(),
+            identity: config.identity.clone(),
+            limits: config.limits.clone(),
+            now,
+        };
+        let outcome = scan(&mut lake, job, bar.clone()).await;
+        report.add(outcome.inspect_err(|_| bar.finish())?);
+    }
+    if let Some((objects, listed)) = remote {
+        let job = RemoteScanJob {
+            objects,
+            listed,
+            policy,
+            identity: config.identity,
+            limits: config.limits,
+            now,
+        };
+        let outcome = scan_listed(&mut lake, job, bar.clone()).await;
+        let (scanned, left) = outcome.inspect_err(|_| bar.finish())?;
+        report.add(scanned);
+        not_fetched = left;
+    }
     bar.finish();
-    let report = outcome?;
     let lake = crate::lake::error::place(lake.url());
     let text = match arguments.format {
         Format::Text => {
@@ -90,7 +124,49 @@ pub async fn run(common: &Common, arguments: ScanArguments) -> anyhow::Result<Ex
         }
     };
     output::to_stdout(text.as_bytes()).context("write the summary")?;
-    Ok(ExitCode::SUCCESS)
+    match not_fetched.as_slice() {
+        [] => Ok(ExitCode::SUCCESS),
+        [first, ..] => Err(anyhow!(
+            "{} objects could not be fetched, the first of them {first}; what was read is in the \
+             lake, and another scan reads the rest",
+            not_fetched.len()
+        )),
+    }
+}
+
+/// Everything that lies under these prefixes, and the buckets that it is in.
+async fn list_remote(sources: &[String]) -> anyhow::Result<(Arc<S3Objects>, Vec<ListedObject>)> {
+    let objects = Arc::new(S3Objects::new(&load_config(None).await));
+    let mut listed = Vec::new();
+    for source in sources {
+        let unsupported = || SourceError::Unsupported {
+            place: source.clone(),
+        };
+        let url = lake_url(source).map_err(|_| unsupported())?;
+        let (bucket, _) = bucket_and_prefix(&url).ok_or_else(unsupported)?;
+        // As it is written: a prefix need not end with a slash.
+        let written = source.trim_start_matches("s3://").split_once('/');
+        let prefix = written.map_or("", |(_, prefix)| prefix);
+        let before = listed.len();
+        let bucket: Arc<str> = bucket.into();
+        let show = |found: crate::aws::s3::Found| {
+            listed.push(ListedObject {
+                bucket: bucket.clone(),
+                key: found.key,
+                etag: found.etag,
+                bytes: found.bytes,
+            });
+        };
+        let told = objects.list(&bucket, prefix, show).await;
+        told.map_err(|told| anyhow!("list `{source}`: {told}; it takes s3:ListBucket"))?;
+        if listed.len() == before {
+            return Err(SourceError::Empty {
+                place: source.clone(),
+            }
+            .into());
+        }
+    }
+    Ok((objects, listed))
 }
 
 pub fn now() -> UtcMicros {
@@ -152,6 +228,9 @@ impl Progress for Bar {
     fn starts(&self, totals: SourceTotals) {
         if !std::io::stderr().is_terminal() {
             return;
+        }
+        if let Some(bar) = self.bar.get() {
+            return bar.inc_length(totals.bytes);
         }
         let style = ProgressStyle::with_template(
             "{bar:30} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}",

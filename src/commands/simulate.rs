@@ -1,9 +1,12 @@
 //! `simulate`: a synthetic organisation, with the truth of who did what.
 
+mod feed;
+
 use super::output;
 use crate::simulate::{DAYS_MAX, EVENTS_MAX, SEED, Settings, Summary, Watch, prepare, simulate};
 use anyhow::Context as _;
 use clap::Args;
+use feed::Feed;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -33,6 +36,16 @@ pub struct SimulateArguments {
     /// Replace an earlier simulation in that folder
     #[arg(long)]
     force: bool,
+    /// Bucket to put the trail into once it is written, digests with their signatures
+    #[arg(long, value_name = "s3://BUCKET/PREFIX")]
+    to: Option<String>,
+    /// URL of an SQS queue that is told of each object as S3 would tell it, where the
+    /// bucket tells nobody
+    #[arg(long, value_name = "URL", requires = "to")]
+    notify: Option<String>,
+    /// Objects put in a second, at most [default: as fast as they are taken]
+    #[arg(long, value_name = "N", requires = "to")]
+    rate: Option<f64>,
 }
 
 const AFTER_HELP: &str = "Writes OUT/trail (CloudTrail objects with signed digests), OUT/databricks (the exports that \
@@ -42,7 +55,9 @@ in it is fiction.
 
 Examples:
   bricktrail simulate ./northwind
-  bricktrail simulate ./load --events 5000000 --days 7 --seed 42";
+  bricktrail simulate ./load --events 5000000 --days 7 --seed 42
+  bricktrail simulate ./load --force --to s3://acme-trail/ --rate 50 \\
+      --notify https://sqs.eu-west-1.amazonaws.com/111122223333/trail";
 
 pub async fn run(arguments: SimulateArguments) -> anyhow::Result<ExitCode> {
     let settings = Settings {
@@ -50,9 +65,20 @@ pub async fn run(arguments: SimulateArguments) -> anyhow::Result<ExitCode> {
         days: arguments.days,
         seed: arguments.seed,
     };
+    // Before anything is written: a place that is none is told at once.
+    let feed = match &arguments.to {
+        Some(to) => Some(Feed::new(to, arguments.notify.as_deref(), arguments.rate).await?),
+        None => None,
+    };
     let started = Instant::now();
     let summary = write(settings, &arguments.out, arguments.force).await?;
-    let text = text(&summary, &arguments.out, started.elapsed());
+    let mut text = text(&summary, &arguments.out, started.elapsed());
+    if let Some(feed) = feed {
+        let started = Instant::now();
+        let objects = feed.put_all(&arguments.out).await?;
+        let (objects, took) = (output::grouped(objects), started.elapsed().as_secs_f64());
+        text += &format!("\nPut {objects} objects in {took:.1} s\n");
+    }
     output::to_stdout(text.as_bytes()).context("write the summary")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,9 @@
 //! objects, what was learned of sessions and instances, the policies used.
 
 use super::columns::{Column, Values, column};
-use crate::model::{Ec2Instance, ObjectCounts, ObjectStatus, StsSession, UtcMicros};
+use crate::model::{
+    DigestSignature, Ec2Instance, ObjectCounts, ObjectStatus, StsSession, UtcMicros,
+};
 use crate::policy::Exception;
 
 /// One source object seen, with its fate: a row of `log_objects`.
@@ -28,6 +30,41 @@ pub struct LogObject {
     pub notified_at: Option<UtcMicros>,
     pub fetched_at: UtcMicros,
     pub committed_at: UtcMicros,
+}
+
+/// A digest of CloudTrail, whole: a row of `digest_objects`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestObject {
+    pub uri: String,
+    pub version_id: Option<String>,
+    pub etag: Option<String>,
+    /// Of the content.
+    pub sha256: [u8; 32],
+    /// Inflated, byte for byte: what its signature signs.
+    pub content: String,
+    pub signature: DigestSignature,
+    pub fetched_at: UtcMicros,
+}
+
+pub fn digest_objects() -> Vec<Column<DigestObject>> {
+    use Values::{MadeText, Text, Time};
+    vec![
+        column("uri", Text(|r| Some(&r.uri))),
+        column("version_id", Text(|r| r.version_id.as_deref())),
+        column("etag", Text(|r| r.etag.as_deref())),
+        column("sha256", MadeText(|r| Some(hex(&r.sha256)))),
+        column("content", Text(|r| Some(&r.content))),
+        column("signature", Text(|r| r.signature.signature.as_deref())),
+        column(
+            "signature_algorithm",
+            Text(|r| r.signature.algorithm.as_deref()),
+        ),
+        column(
+            "backfill_generated_at",
+            Text(|r| r.signature.backfill_generated_at.as_deref()),
+        ),
+        column("fetched_at", Time(|r| Some(r.fetched_at))),
+    ]
 }
 
 /// What a message said that names no object to be read: a row of `notifications`.

@@ -7,13 +7,14 @@
 //! [`policies`] that judged beside it;
 //! [`ledger`] knows what is committed already; [`facts`] reads back what is known,
 //! by [`rows`], and [`news`] what others committed since; [`settle`] reads rows to be decided again, and finds copies; [`replay`]
-//! reads them as policies see them;
+//! reads them as policies see them; [`compact`] puts small files together;
 //! [`databricks_tables`] and [`databricks`] hold what Databricks records, of which
 //! [`databricks_window`] reads what is near some dates; [`probe`] tries out a place; [`sql`] answers queries, of which [`queries`] holds those that ship; [`vacuum`] deletes files that are no
 //! longer wanted.
 
 pub mod chunks;
 pub mod columns;
+pub mod compact;
 pub mod data_file;
 pub mod databricks;
 pub mod databricks_tables;

@@ -78,6 +78,10 @@ pub async fn read_news(
             continue;
         };
         for (name, path) in files {
+            // Nothing of a digest bears on what is taken, and they are large.
+            if name == "digest_objects" {
+                continue;
+            }
             let Some(table) = lake.tables().find(|table| table.name == name) else {
                 continue;
             };

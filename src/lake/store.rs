@@ -18,7 +18,7 @@ use super::columns::{Column, schema};
 use super::data_file::{EncodedFile, FileWriter};
 use super::delta::{CONFLICTS_MAX, CommitOutcome, LakeTable};
 use super::error::LakeError;
-use super::fact_tables::{self, LogObject, Notification};
+use super::fact_tables::{self, DigestObject, LogObject, Notification};
 use super::s3_access;
 use crate::model::{Ec2Instance, StsSession, UtcMicros};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -32,11 +32,12 @@ const ROLL_FORWARD: &str = "bricktrail.s3_access";
 
 /// Tables that follow `s3_access`, in the order in which they are rolled
 /// forward: the ledger last, so that its version means all are done.
-const FOLLOWERS: [&str; 5] = [
+const FOLLOWERS: [&str; 6] = [
     "sts_sessions",
     "ec2_instances",
     "s3_amendments",
     "notifications",
+    "digest_objects",
     "log_objects",
 ];
 
@@ -56,6 +57,7 @@ pub struct LakeBatch {
     pub sts_sessions: Vec<StsSession>,
     pub ec2_instances: Vec<Ec2Instance>,
     pub notifications: Vec<Notification>,
+    pub digests: Vec<DigestObject>,
 }
 
 impl LakeBatch {
@@ -67,6 +69,7 @@ impl LakeBatch {
             && self.sts_sessions.is_empty()
             && self.ec2_instances.is_empty()
             && self.notifications.is_empty()
+            && self.digests.is_empty()
     }
 }
 
@@ -75,7 +78,7 @@ impl LakeBatch {
 struct Written {
     accesses: Vec<Add>,
     /// In the order of [`FOLLOWERS`].
-    followers: [Vec<Add>; 5],
+    followers: [Vec<Add>; 6],
 }
 
 /// What a version of `s3_access` changed.
@@ -117,7 +120,7 @@ pub enum RewriteOutcome {
 pub struct Lake {
     url: Url,
     s3_access: LakeTable,
-    followers: [LakeTable; 5],
+    followers: [LakeTable; 6],
     pub(super) policy_versions: LakeTable,
     pub(super) exceptions: LakeTable,
     /// The last `s3_access` version known to be rolled forward.
@@ -205,6 +208,12 @@ impl Lake {
             table("ec2_instances", schema(&fact_tables::ec2_instances()), &[]).await?,
             table("s3_amendments", s3_access_schema(), &partitions).await?,
             table("notifications", schema(&fact_tables::notifications()), &[]).await?,
+            table(
+                "digest_objects",
+                schema(&fact_tables::digest_objects()),
+                &[],
+            )
+            .await?,
             table("log_objects", schema(&fact_tables::log_objects()), &[]).await?,
         ];
         let policy_versions = table(
@@ -293,8 +302,15 @@ impl Lake {
         now: UtcMicros,
         written: &mut Written,
     ) -> Result<(), LakeError> {
-        let [sts, ec2, amendments, notes, ledger] = &self.followers;
-        let [sts_adds, ec2_adds, amendment_adds, note_adds, ledger_adds] = &mut written.followers;
+        let [sts, ec2, amendments, notes, digests, ledger] = &self.followers;
+        let [
+            sts_adds,
+            ec2_adds,
+            amendment_adds,
+            note_adds,
+            digest_adds,
+            ledger_adds,
+        ] = &mut written.followers;
         *sts_adds = write_rows(sts, &fact_tables::sts_sessions(), batch.sts_sessions, now).await?;
         *ec2_adds =
             write_rows(ec2, &fact_tables::ec2_instances(), batch.ec2_instances, now).await?;
@@ -305,6 +321,8 @@ impl Lake {
             now,
         )
         .await?;
+        let columns = fact_tables::digest_objects();
+        *digest_adds = write_rows(digests, &columns, batch.digests, now).await?;
         *ledger_adds =
             write_rows(ledger, &fact_tables::log_objects(), batch.log_objects, now).await?;
         for file in batch.amendment_files {

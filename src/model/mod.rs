@@ -31,7 +31,7 @@ pub use databricks::{
     Workspace,
 };
 pub use identity::{Ec2Instance, StsSession};
-pub use object::{ObjectCounts, ObjectStatus};
+pub use object::{DigestSignature, ObjectCounts, ObjectStatus};
 pub use time::{TimeSpan, UtcMicros};
 pub use verdict::{Dataset, Severity, Verdict, Violation};
 pub use workload::{

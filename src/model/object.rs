@@ -1,4 +1,15 @@
-//! What became of a source object: its fate and its counts.
+//! What became of a source object: its fate and its counts; and what signs a digest.
+
+/// The signature of a digest, which CloudTrail keeps as metadata of the S3 object
+/// (facts: CloudTrail user guide, "digest file structure").
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DigestSignature {
+    /// Hex.
+    pub signature: Option<String>,
+    pub algorithm: Option<String>,
+    /// Of a digest that was made later, when that was; as CloudTrail writes it.
+    pub backfill_generated_at: Option<String>,
+}
 
 /// The fate of a source object; every object seen has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,7 +13,7 @@ use crate::lake::chunks::{self, Parts, Press, SharedRows};
 use crate::lake::columns::schema;
 use crate::lake::data_file::{EncodedFile, FileWriter, Partition, Times};
 use crate::lake::error::LakeError;
-use crate::lake::fact_tables::LogObject;
+use crate::lake::fact_tables::{DigestObject, LogObject};
 use crate::lake::ledger::{CopyFilter, FactFilter, Ledger, Seen};
 use crate::lake::s3_access::{DecidedAccess, RowSource, UNREPEATED, columns};
 use crate::lake::store::LakeBatch;
@@ -183,6 +183,7 @@ pub fn prepare(logs: &[Processed], context: Context<'_>) -> Result<Prepared, Lak
         lake_batch
             .ec2_instances
             .extend(instances.filter(|i| facts.is_new_instance(i)).cloned());
+        lake_batch.digests.extend(digest_object(processed));
         log_objects.push(object);
     }
     let kept = rows.into_iter().flatten();
@@ -242,6 +243,20 @@ fn log_object(processed: &Processed, now: UtcMicros) -> LogObject {
         fetched_at: processed.fetched_at,
         committed_at: now,
     }
+}
+
+/// The digest that the object is, if it is one.
+fn digest_object(processed: &Processed) -> Option<DigestObject> {
+    let object = &processed.object;
+    Some(DigestObject {
+        uri: object.uri.clone(),
+        version_id: object.version_id.clone(),
+        etag: object.etag.clone(),
+        sha256: processed.sha256?,
+        content: processed.digest.clone()?,
+        signature: object.signature.clone().unwrap_or_default(),
+        fetched_at: processed.fetched_at,
+    })
 }
 
 /// Encodes the rows, one file for each date and verdict (several for many rows).

@@ -265,6 +265,7 @@ impl Committer {
             }
             batch.bytes = 0;
             batch.named.clear();
+            self.progress.known(batch.again.len() as u64);
             batch.again.drain(..).for_each(Share::durable);
             for note in batch.notes.drain(..) {
                 note.share.into_iter().for_each(Share::durable);
@@ -394,6 +395,7 @@ impl Committer {
             report.notifications = lake_batch.notifications.len() as u64;
             if lake_batch.is_empty() {
                 // Only what is unreadable still, as the lake says already.
+                self.progress.committed(&report);
                 self.report.add(report);
                 return Ok(());
             }
@@ -494,7 +496,7 @@ impl Committer {
     /// named.
     fn drop_known(&mut self, batch: &mut Batch) {
         let ledger = self.ledger.read();
-        let gathered = batch.logs.len();
+        let (gathered, notes) = (batch.logs.len(), batch.notes.len());
         batch.logs.retain_mut(|done| {
             let object = &done.object;
             let (version, etag) = (object.version_id.as_deref(), object.etag.as_deref());
@@ -512,7 +514,10 @@ impl Committer {
             }
             stays
         });
-        self.report.objects_known += (gathered - batch.logs.len()) as u64;
+        let known = (gathered - batch.logs.len()) as u64;
+        self.report.objects_known += known;
+        self.progress
+            .known(known + (notes - batch.notes.len()) as u64);
     }
 
     /// Adds the batch's identity facts to what is known.

@@ -299,6 +299,19 @@ impl Decider {
         &self.policy
     }
 
+    /// Forgets decisions and what they were made for. What the policy said stays: it
+    /// has no more forms than rules can tell apart, and costs most.
+    fn forget(&mut self) {
+        let fresh = Decider::new(self.policy.clone());
+        let before = std::mem::replace(self, fresh);
+        self.warned = before.warned;
+        self.answers = before.answers;
+        if before.seen.len() + before.judgements.len() <= DISTINCT_MAX {
+            self.seen = before.seen;
+            self.judgements = before.judgements;
+        }
+    }
+
     /// The decision of that number.
     pub fn decision(&self, number: u32) -> Option<&Decision> {
         self.decisions.get(number as usize)
@@ -325,9 +338,7 @@ impl Decider {
             + self.workloads.len()
             + self.decisions.len();
         if distinct > DISTINCT_MAX {
-            let warned = std::mem::take(&mut self.warned);
-            *self = Decider::new(self.policy.clone());
-            self.warned = warned;
+            self.forget();
         }
         // What another index said holds no longer; the room is used again.
         self.who.clear();

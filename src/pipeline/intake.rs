@@ -232,6 +232,7 @@ impl Intake {
                         .read()
                         .has_notification(&notification.notification_id);
                     if known {
+                        self.0.meters.known.inc();
                         share.durable();
                         continue;
                     }
@@ -453,6 +454,7 @@ impl Intake {
         let mut object = source_object(announced, job.sent_at);
         object.version_id = opened.version_id.clone().or(object.version_id);
         object.etag = opened.etag.clone();
+        object.signature = opened.signature.clone();
         let fits = |needed: u64| {
             needed <= reservation.bytes().saturating_add(OVERDRAFT_MAX)
                 || reservation.covers(needed)
@@ -601,6 +603,7 @@ fn source_object(announced: &Announced, sent_at: Option<UtcMicros>) -> SourceObj
         version_id: announced.version_id.clone(),
         notified_at: sent_at.or(announced.event_time),
         bytes: 0,
+        signature: None,
         unreadable: None,
     }
 }

@@ -35,11 +35,16 @@ pub struct Lease {
     /// For how long the message stays hidden when it is let go.
     pause: Duration,
     keeper: UnboundedSender<Told>,
+    meters: Arc<Meters>,
 }
 
-/// A part of a lease, for one thing that the message said.
+/// A part of a lease, for one thing that the message said. Dropped, it lets the message
+/// go.
 #[must_use]
-pub struct Share(Arc<Lease>);
+pub struct Share {
+    lease: Arc<Lease>,
+    is_durable: bool,
+}
 
 /// What the keeper is told.
 enum Told {
@@ -60,14 +65,27 @@ impl Lease {
     /// A share for one more thing that the message said.
     pub fn share(self: &Arc<Self>) -> Share {
         self.shares.fetch_add(1, Ordering::Relaxed);
-        Share(self.clone())
+        self.meters.announced.inc();
+        Share {
+            lease: self.clone(),
+            is_durable: false,
+        }
     }
 }
 
 impl Share {
     /// What this share stands for stands in the lake, or need not.
-    pub fn durable(self) {
-        self.0.durable.fetch_add(1, Ordering::Release);
+    pub fn durable(mut self) {
+        self.lease.durable.fetch_add(1, Ordering::Release);
+        self.is_durable = true;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if !self.is_durable {
+            self.lease.meters.announced_again.inc();
+        }
     }
 }
 
@@ -92,6 +110,7 @@ impl Drop for Lease {
 #[derive(Clone)]
 pub struct Leases {
     keeper: UnboundedSender<Told>,
+    meters: Arc<Meters>,
 }
 
 impl Leases {
@@ -112,6 +131,7 @@ impl Leases {
             taken: AtomicBool::new(false),
             pause,
             keeper: self.keeper.clone(),
+            meters: self.meters.clone(),
         })
     }
 }
@@ -151,7 +171,10 @@ impl Keeper {
         meters: Arc<Meters>,
     ) -> (Leases, Keeper) {
         let (keeper, told) = mpsc::unbounded_channel();
-        let keeper = Leases { keeper };
+        let keeper = Leases {
+            keeper,
+            meters: meters.clone(),
+        };
         let held = Keeper {
             queue,
             told,
@@ -237,14 +260,16 @@ impl Keeper {
                     Answer::Done => {
                         self.meters.acknowledged.inc();
                     }
+                    // It comes again, and is found in the ledger.
                     Answer::Lost => {
-                        // It comes again, and is found in the ledger.
                         self.meters.lost.inc();
+                        self.meters.not_deleted.inc();
                     }
                     Answer::Failed if tries + 1 < DELETES_MAX => {
                         again.push((receipt.clone(), tries + 1));
                     }
                     Answer::Failed => {
+                        self.meters.not_deleted.inc();
                         tracing::warn!("a message could not be deleted; it will come again");
                     }
                 }

@@ -2,7 +2,9 @@
 //!
 //! Rows, records and objects are counted when their commit stands, never before: a
 //! batch that is prepared twice counts once. The sums add up as they do in the lake:
-//! records = rows + not_s3 + duplicates + bad.
+//! records = rows + not_s3 + duplicates + bad. So do those of the queue, when nothing is
+//! in flight: messages received = acknowledged + not deleted + let go; announced = objects
+//! of all fates + notifications + known + announced again.
 
 use super::budget::ByteBudget;
 use super::process::Processed;
@@ -32,6 +34,9 @@ pub struct Meters {
     pub acknowledged: Counter,
     pub let_go: Counter,
     pub lost: Counter,
+    pub not_deleted: Counter,
+    pub announced: Counter,
+    pub announced_again: Counter,
     pub held: Gauge,
     pub queue_errors: Counter,
     pub fetches: Counter,
@@ -74,6 +79,9 @@ impl Meters {
             acknowledged: Counter::default(),
             let_go: Counter::default(),
             lost: Counter::default(),
+            not_deleted: Counter::default(),
+            announced: Counter::default(),
+            announced_again: Counter::default(),
             held: Gauge::default(),
             queue_errors: Counter::default(),
             fetches: Counter::default(),
@@ -126,6 +134,26 @@ impl Meters {
             "Messages whose receipt was refused",
             self.lost.clone(),
         );
+        r.register(
+            "messages_not_deleted",
+            "Messages whose deletion was refused, all they said being durable",
+            self.not_deleted.clone(),
+        );
+        r.register(
+            "announced",
+            "Things that messages said: objects, and all else",
+            self.announced.clone(),
+        );
+        r.register(
+            "announced_again",
+            "Those that were left, to be announced again",
+            self.announced_again.clone(),
+        );
+        r.register(
+            "announced_known",
+            "Those that the lake had, or the same commit",
+            self.known.clone(),
+        );
         r.register("messages_held", "Messages held now", self.held.clone());
         r.register(
             "queue_errors",
@@ -143,11 +171,6 @@ impl Meters {
             "fetch_errors",
             "Objects not fetched, by reason",
             self.fetch_errors.clone(),
-        );
-        r.register(
-            "objects_known",
-            "Objects announced that the lake had",
-            self.known.clone(),
         );
         r.register_with_unit(
             "in_flight",
@@ -275,9 +298,15 @@ impl Meters {
 impl Progress for Meters {
     fn object(&self, _bytes: u64) {}
 
+    fn known(&self, count: u64) {
+        self.known.inc_by(count);
+    }
+
     fn committed(&self, report: &Report) {
         self.commits.inc_by(report.commits);
-        self.commit_seconds.observe(report.commit_seconds);
+        if report.commits > 0 {
+            self.commit_seconds.observe(report.commit_seconds);
+        }
         self.conflicts.inc_by(report.conflicts);
         for ((status, _), count) in &report.objects {
             let label = [("status", status.as_str().to_owned())];

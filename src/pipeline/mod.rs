@@ -6,7 +6,7 @@
 //! [`stages`], [`decide`] asks identity and policy, [`batch`] makes rows of accesses,
 //! [`commit`] commits them, tells the [`shared_ledger`], and has some [`patience`] with the
 //! store. [`scan`] runs them all once, [`worker`] until it is stopped, with
-//! its [`upkeep`] beside; [`report`] and [`meters`] count, [`used_logs`] saves memory from
+//! its [`upkeep`] beside; what is [`listed`] in a bucket is a queue that ends; [`report`] and [`meters`] count, [`used_logs`] saves memory from
 //! being asked for anew. [`settle`] decides rows of the lake again
 //! once [`horizon`] says that all is known, [`settle_date`] by date, in a [`lane`]; rows
 //! of other dates go that have [`yielded`]; a [`settle_report`] tells what changed.
@@ -24,6 +24,7 @@ pub mod intake;
 mod lane;
 pub mod lease;
 pub mod limits;
+pub mod listed;
 pub mod meters;
 mod patience;
 pub mod process;

@@ -6,7 +6,7 @@
 
 use super::budget::Reservation;
 use super::lease::Share;
-use super::route::{Route, route};
+use super::route::{Promised, Route, route};
 use super::source::SourceObject;
 use crate::model::{ObjectCounts, ObjectStatus, UtcMicros};
 use crate::trail::AccessLog;
@@ -38,6 +38,8 @@ pub struct Processed {
     pub raw_bytes: Option<u64>,
     pub sha256: Option<[u8; 32]>,
     pub log: ParsedLog,
+    /// The whole of it, if it is a digest.
+    pub digest: Option<String>,
     pub fetched_at: UtcMicros,
     /// The memory that this value takes, paid for until it is dropped.
     pub reservation: Reservation,
@@ -158,7 +160,7 @@ struct Opened {
 /// What is known of bytes that are ready to be parsed.
 struct Ready {
     inflated: Inflated,
-    is_log: bool,
+    promised: Promised,
     account_id: Option<String>,
 }
 
@@ -222,6 +224,7 @@ impl Processor {
             raw_bytes: None,
             sha256: None,
             log: ParsedLog::default(),
+            digest: None,
             fetched_at: now,
             reservation,
             share,
@@ -243,14 +246,14 @@ impl Processor {
                 done.reason = Some(reason);
             }
             Route::Read {
-                is_log,
+                promised,
                 account_id,
                 kind,
             } => {
                 done.kind = kind;
                 inflated = self.fill(place, &mut done, stored).map(|inflated| Ready {
                     inflated,
-                    is_log,
+                    promised,
                     account_id,
                 });
             }
@@ -283,8 +286,9 @@ impl Processor {
             done.status = ObjectStatus::Quarantined;
             done.reason = Some(reason.clone());
         }
+        let digest = done.digest.as_ref().map_or(0, String::len);
         done.reservation
-            .settle((done.log.bytes() + PROCESSED_BYTES) as u64);
+            .settle((done.log.bytes() + digest + PROCESSED_BYTES) as u64);
         done
     }
 
@@ -359,6 +363,9 @@ impl Processor {
             account_id: ready.account_id.as_deref(),
         };
         match self.reader.read(raw, origin) {
+            Content::Log(_) if ready.promised == Promised::Digest => {
+                done.reason = Some("no_digest: a log under the name of a digest".to_owned());
+            }
             Content::Log(log) => {
                 done.kind = if done.kind == LogKind::Other.as_str() {
                     LogKind::Log.as_str()
@@ -373,19 +380,31 @@ impl Processor {
             }
             Content::Digest => {
                 done.kind = LogKind::Digest.as_str();
-                done.status = ObjectStatus::Ignored;
-                done.reason = Some("digest: counted, not parsed; it holds no events".to_owned());
+                match std::str::from_utf8(raw) {
+                    Ok(text) => {
+                        done.digest = Some(text.to_owned());
+                        done.status = ObjectStatus::Ignored;
+                        let kept = "digest: kept as it is; it holds no events";
+                        done.reason = Some(kept.to_owned());
+                    }
+                    Err(error) => done.reason = Some(format!("invalid_json: digest: {error}")),
+                }
             }
             Content::Unrecognised(why) => {
                 // JSON that is no log, under a name that promises none, is
                 // someone else's file; anything else may be a damaged log.
-                let foreign = !ready.is_log && why.is_json();
+                let foreign = ready.promised == Promised::Anything && why.is_json();
                 done.status = if foreign {
                     ObjectStatus::Ignored
                 } else {
                     ObjectStatus::Quarantined
                 };
-                done.reason = Some(why.as_str().to_owned());
+                done.reason = Some(match ready.promised {
+                    Promised::Digest if why.is_json() => {
+                        "no_digest: JSON without the members of a digest".to_owned()
+                    }
+                    _ => why.as_str().to_owned(),
+                });
             }
         }
     }

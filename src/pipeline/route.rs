@@ -7,11 +7,20 @@ use crate::model::ObjectStatus;
 use crate::trail::key::{self, KeyClass, LogKind};
 use std::path::Path;
 
+/// What a key promises of the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promised {
+    Log,
+    Digest,
+    Anything,
+}
+
 /// What the key alone says should be done with an object.
 pub enum Route {
     /// Read it: its key is a log's, or says nothing.
     Read {
-        is_log: bool,
+        /// What its key promises.
+        promised: Promised,
         account_id: Option<String>,
         kind: &'static str,
     },
@@ -36,11 +45,15 @@ pub fn route(key: &str, path: &Path) -> Route {
     };
     let by_kind = |kind: LogKind, account_id: Option<String>| match kind {
         LogKind::Log | LogKind::NetworkActivity => Route::Read {
-            is_log: true,
+            promised: Promised::Log,
             account_id,
             kind: kind.as_str(),
         },
-        LogKind::Digest => ignored(kind, "digest: counted, not parsed; it holds no events"),
+        LogKind::Digest => Route::Read {
+            promised: Promised::Digest,
+            account_id,
+            kind: kind.as_str(),
+        },
         LogKind::Insight => ignored(kind, "insight: counted, not parsed; it holds no accesses"),
         LogKind::Aggregated => ignored(
             kind,
@@ -71,7 +84,7 @@ pub fn route(key: &str, path: &Path) -> Route {
                 .any(|end| lower.ends_with(end))
             {
                 Route::Read {
-                    is_log: false,
+                    promised: Promised::Anything,
                     account_id: None,
                     kind: LogKind::Other.as_str(),
                 }

@@ -11,7 +11,7 @@
 //! is passed over in silence.
 
 use super::process::unreadable;
-use crate::model::UtcMicros;
+use crate::model::{DigestSignature, UtcMicros};
 use crate::trail::key::delivery_label;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,8 @@ pub struct SourceObject {
     /// When the notification of it was sent, where one was.
     pub notified_at: Option<UtcMicros>,
     pub bytes: u64,
+    /// What signs it, if it is a digest in S3: files have no place for it.
+    pub signature: Option<DigestSignature>,
     /// Why it cannot be read, where that is known already: a stable token, then a
     /// detail after a colon.
     pub unreadable: Option<String>,
@@ -65,10 +67,9 @@ pub struct LocalListing {
 pub enum SourceError {
     #[error("source `{place}` does not exist; give a directory or file of CloudTrail logs")]
     Missing { place: String },
-    #[error(
-        "source `{place}`: reading from S3 is not supported yet; copy the prefix to a directory \
-         first, for example with `aws s3 sync`"
-    )]
+    #[error("source `{place}` holds no objects; give a prefix under which CloudTrail logs are")]
+    Empty { place: String },
+    #[error("source `{place}` is neither a directory, a file, nor `s3://bucket/prefix`")]
     Unsupported { place: String },
     #[error("read source `{place}`")]
     Unreadable {
@@ -273,6 +274,7 @@ impl LocalListing {
             version_id: None,
             notified_at: None,
             bytes: 0,
+            signature: None,
             unreadable: Some(unreadable(&error)),
         }
     }
@@ -291,6 +293,7 @@ impl LocalListing {
             version_id: None,
             notified_at: None,
             bytes,
+            signature: None,
             unreadable,
         }
     }

@@ -24,7 +24,10 @@ pub trait Progress: Send + Sync {
     fn starts(&self, _totals: SourceTotals) {}
     /// An object was read, or passed over because the lake has it.
     fn object(&self, bytes: u64);
-    /// A commit stands; the report is of it alone.
+    /// So many things were announced that the lake has by now, or the commit at hand.
+    fn known(&self, _count: u64) {}
+    /// A commit stands, or what there was to commit stood already; the report is of it
+    /// alone.
     fn committed(&self, report: &Report);
     /// The commit of this object stands.
     fn durable(&self, _done: &Processed) {}
@@ -153,5 +156,56 @@ fn work(
         if !go_on {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::budget::ByteBudget;
+    use super::super::process::Stored;
+    use super::super::source::SourceObject;
+    use super::*;
+    use std::path::PathBuf;
+
+    struct Defect;
+
+    impl Progress for Defect {
+        fn object(&self, _bytes: u64) {
+            panic!("a defect");
+        }
+        fn committed(&self, _report: &Report) {}
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_worker_that_ends_badly_says_so() {
+        let progress: Arc<dyn Progress> = Arc::new(Defect);
+        let (limits, used) = (Limits::for_cores(1), UsedLogs::default());
+        let (assign, mut gathered) = start(&limits, &used, &progress, || UtcMicros(0));
+        let object = SourceObject {
+            uri: "s3://trail/k".to_owned(),
+            path: PathBuf::from("k"),
+            key: "k".to_owned(),
+            etag: None,
+            version_id: None,
+            notified_at: None,
+            bytes: 0,
+            signature: None,
+            unreadable: None,
+        };
+        let assigned = AssignedObject {
+            seq: 0,
+            object,
+            reservation: ByteBudget::new(1000).reserve_async(0).await,
+            stored: Stored::Nowhere,
+            refused: Some("not_allowed: for the test".to_owned()),
+            share: None,
+        };
+        assert!(
+            assign
+                .send(Assigned::Object(Box::new(assigned)))
+                .await
+                .is_ok()
+        );
+        assert!(matches!(gathered.recv().await, Some(Gathered::Broken)));
     }
 }

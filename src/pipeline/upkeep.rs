@@ -1,5 +1,5 @@
-//! What a worker does beside its work: settles what is due, learns what others
-//! imported from Databricks.
+//! What a worker does beside its work: settles what is due and keeps the lake tidy,
+//! learns what others imported from Databricks.
 //!
 //! Several workers may do so at once: of two that settle the same files one comes
 //! first, and the other leaves them.
@@ -8,7 +8,9 @@ use super::commit::Change;
 use super::meters::Meters;
 use super::settle::{SettleJob, settle};
 use crate::aws::queue::MessageQueue;
+use crate::lake::compact::compact;
 use crate::lake::databricks::{import_version, read_databricks};
+use crate::lake::vacuum::vacuum;
 use crate::lake::{Lake, LakeError};
 use crate::model::UtcMicros;
 use std::sync::Arc;
@@ -50,6 +52,27 @@ pub async fn follow_databricks(url: url::Url, changes: mpsc::Sender<Change>) {
     }
 }
 
+/// When a lake is tidied, and what goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Upkeep {
+    /// From one settle to the next, about.
+    pub interval: Duration,
+    /// For how long files are kept that were replaced; for ever if there is none.
+    pub keep_replaced: Option<Duration>,
+}
+
+impl Upkeep {
+    /// Whether it is this round that vacuums: by chance, so that each worker does so once
+    /// a day, about, and none needs to know of the others.
+    fn vacuums_now(&self, chance: f64) -> Option<chrono::Duration> {
+        let rounds = DAY.div_duration_f64(self.interval).max(1.0);
+        let keep = self.keep_replaced.filter(|_| chance * rounds < 1.0)?;
+        chrono::Duration::from_std(keep).ok()
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// Settles again and again, a while after the last time.
 ///
 /// What is settled must be known, and what waits on the queue is not: nothing is settled
@@ -57,7 +80,7 @@ pub async fn follow_databricks(url: url::Url, changes: mpsc::Sender<Change>) {
 /// CloudTrail takes. Where messages wait and none came for an hour, nothing is.
 pub async fn settle_regularly(
     location: String,
-    interval: Duration,
+    upkeep: Upkeep,
     queue: Arc<dyn MessageQueue>,
     job: impl Fn() -> SettleJob,
     meters: Arc<Meters>,
@@ -65,7 +88,7 @@ pub async fn settle_regularly(
 ) {
     loop {
         // Workers that were started together settle at different times.
-        let wait = interval.mul_f64(0.75 + 0.5 * fastrand::f64());
+        let wait = upkeep.interval.mul_f64(0.75 + 0.5 * fastrand::f64());
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(wait) => {}
@@ -86,7 +109,8 @@ pub async fn settle_regularly(
             (Ok(_), oldest) => {
                 let mut job = job();
                 job.trail_until_max = oldest.unwrap_or(UtcMicros::MAX);
-                match settle_once(&location, job).await {
+                let vacuum = upkeep.vacuums_now(fastrand::f64());
+                match settle_once(&location, job, vacuum).await {
                     Ok(rows) => {
                         tracing::info!(rows, "settled");
                         "done"
@@ -104,8 +128,39 @@ pub async fn settle_regularly(
 }
 
 /// A lake of its own: the worker's appends go on meanwhile.
-async fn settle_once(location: &str, job: SettleJob) -> Result<u64, LakeError> {
+async fn settle_once(
+    location: &str,
+    job: SettleJob,
+    keep_replaced: Option<chrono::Duration>,
+) -> Result<u64, LakeError> {
     let mut lake = Lake::open(location).await?;
     let report = settle(&mut lake, job, Arc::new(())).await?;
+    compact(&mut lake).await?;
+    if let Some(keep) = keep_replaced {
+        let vacuumed = vacuum(&mut lake, keep, false).await?;
+        let files: u64 = vacuumed.iter().map(|of| of.files).sum();
+        tracing::info!(files, "vacuumed");
+    }
     Ok(report.settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_vacuums_once_a_day_about() {
+        let upkeep = |hours: u64| Upkeep {
+            interval: Duration::from_secs(hours * 3600),
+            keep_replaced: Some(30 * DAY),
+        };
+        let rounds = |hours: u64, chance: f64| upkeep(hours).vacuums_now(chance).is_some();
+        assert!(rounds(6, 0.24) && !rounds(6, 0.26));
+        assert!(rounds(24, 0.99) && rounds(48, 0.99));
+        let never = Upkeep {
+            keep_replaced: None,
+            ..upkeep(24)
+        };
+        assert_eq!(never.vacuums_now(0.0), None);
+    }
 }

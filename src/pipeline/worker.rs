@@ -40,9 +40,10 @@ pub struct WorkerJob {
     pub limits: Limits,
     /// For how long a message is hidden from others at a time.
     pub hide: Duration,
-    /// For how long a commit that fails is tried again before the worker gives up.
-    pub patience: Duration,
+    pub company: Company,
     pub meters: Arc<Meters>,
+    /// Told of objects and commits.
+    pub progress: Arc<dyn Progress>,
     /// Changes of policy and people.
     pub changes: mpsc::Receiver<Change>,
     /// Becomes true when the worker is to stop.
@@ -68,14 +69,12 @@ pub enum WorkerError {
 /// When the queue refuses again and again, or the lake cannot be written for longer
 /// than its patience. What was committed until then stays; the rest comes again.
 pub async fn work(lake: &mut Lake, job: WorkerJob) -> Result<Report, WorkerError> {
-    let progress: Arc<dyn Progress> = job.meters.clone();
+    let progress = job.progress;
     let committer = CommitterJob {
         policy: job.policy,
         identity: job.identity,
         limits: job.limits.clone(),
-        company: Company::Shared {
-            patience: job.patience,
-        },
+        company: job.company,
         now: job.now,
     };
     let mut committer = Committer::open(lake, committer, progress.clone()).await?;

@@ -1,5 +1,13 @@
 //! Decides: the answer of the policy to one access, with the rules that said no.
 //!
+//! Cedar's rules know nothing of each other: an access is allowed if a `permit` holds and
+//! no `forbid` does. So each rule is asked by itself, of nothing but what it mentions,
+//! and what it says is kept: of hundreds of rules on an access nearly all were asked
+//! before in the same circumstances, however new the access is as a whole.
+//!
+//! INVARIANT (as Cedar says it): the verdict is that of Cedar's authorizer on all rules
+//! at once, with everything known; a test compares the two.
+//!
 //! INVARIANT (no answer is no allow): Cedar skips a rule that fails to evaluate,
 //! which would turn a broken `forbid` into an allow. Any failure makes the
 //! verdict `undetermined` and is listed like a violation.
@@ -8,18 +16,17 @@
 //! is held against it only once it is settled. Before, only rules count that do not ask
 //! who it was; if none of them forbids it, the verdict is open.
 
-use super::answers::{Answers, Slice};
-use super::facts::Terms;
+use super::answers::{Answers, Said};
+use super::facts::{Facts, Terms};
 use super::mentions::{EntityType, Mentions};
 use super::principals::Named;
 use super::reason::DecidingFacts;
-use super::request::{Inputs, Question};
+use super::request::Fault;
 use super::rules::{DEFAULT_DENY, EVALUATION, Effect, RuleInfo};
 use super::scopes::Scope;
-use super::vocabulary::Vocabulary;
 use crate::model::{Severity, Verdict, Violation};
-use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicyId, PolicySet, Request};
-use std::collections::{HashMap, HashSet};
+use cedar_policy::{AuthorizationError, Authorizer, PolicyId, PolicySet, Request};
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// The verdict on an access, and why it is not `in_policy`.
@@ -30,139 +37,154 @@ pub struct Judgement {
     pub violations: Vec<Violation>,
 }
 
-/// Evaluates rules and words the answer.
+/// Asks rules and words the answer.
 pub(super) struct Judge {
-    set: PolicySet,
-    /// Of each rule, in their order: what its scope asks for.
-    scopes: Vec<(PolicyId, Scope)>,
+    /// In the order of the policy.
+    rules: Vec<AskedRule>,
     authorizer: Authorizer,
-    /// What to say when a rule is violated, by its id.
-    violations: HashMap<PolicyId, (Violation, Mentions)>,
+    default_deny: Violation,
     /// What permits look at, together.
     permits: Mentions,
+    /// A permit asks who it was.
+    permits_ask_who: bool,
     /// The groups that rules name.
     groups: Vec<String>,
-    default_deny: Violation,
-    /// What asks who it was: ids of rules, and default deny if a permit does.
-    asking_who: HashSet<Arc<str>>,
 }
 
-/// What the policy says if the access was a certain principal's.
-#[derive(Clone)]
-pub(super) enum Answer {
-    Allowed,
-    Denied(Vec<Violation>),
-    Failed(Vec<Violation>),
+/// A rule as it is asked.
+struct AskedRule {
+    /// The rule alone; empty if there is none of that id.
+    set: PolicySet,
+    scope: Scope,
+    mentions: Mentions,
+    effect: Effect,
+    asks_who: bool,
+    /// What to say when it is violated, but for the facts.
+    violation: Violation,
+}
+
+/// What the rules say if the access was a certain principal's.
+#[derive(Default)]
+struct Answer {
+    is_permitted: bool,
+    is_forbidden: bool,
+    has_failed: bool,
 }
 
 impl Judge {
-    pub(super) fn new(set: PolicySet, rules: &[RuleInfo], groups: Vec<String>) -> Judge {
-        let violations = rules.iter().map(|rule| {
-            let violation = Violation {
-                rule: rule.id.clone(),
-                severity: rule.severity,
-                control: rule.control.clone(),
-                reason: rule.reason.clone(),
-                exception: None,
-            };
-            (PolicyId::new(&rule.id), (violation, rule.mentions))
+    /// `groups` are those that rules name, sorted.
+    pub(super) fn new(set: &PolicySet, rules: &[RuleInfo], groups: Vec<String>) -> Judge {
+        let asked = rules.iter().map(|rule| {
+            let policy = set.policy(&PolicyId::new(&rule.id)).cloned();
+            AskedRule {
+                // One rule is in conflict with no other.
+                set: PolicySet::from_policies(policy).unwrap_or_default(),
+                scope: Scope::of(rule, &groups),
+                mentions: rule.mentions,
+                effect: rule.effect,
+                asks_who: rule.asks_who,
+                violation: Violation {
+                    rule: rule.id.clone(),
+                    severity: rule.severity,
+                    control: rule.control.clone(),
+                    reason: rule.reason.clone(),
+                    exception: None,
+                },
+            }
         });
         let permits = rules.iter().filter(|rule| rule.effect == Effect::Permit);
-        let permits = permits.fold(Mentions::default(), |all, rule| all.and(rule.mentions));
-        let asking = rules.iter().filter(|rule| rule.asks_who);
-        let asking_who = asking.map(|rule| match rule.effect {
-            Effect::Permit => DEFAULT_DENY.into(),
-            Effect::Forbid => rule.id.clone(),
-        });
-        let asking_who = asking_who.collect();
-        let scopes = rules.iter();
-        let scopes = scopes.map(|rule| (PolicyId::new(&rule.id), Scope::of(rule, &groups)));
+        let permits: Vec<&RuleInfo> = permits.collect();
         Judge {
-            set,
-            scopes: scopes.collect(),
+            rules: asked.collect(),
             authorizer: Authorizer::new(),
-            violations: violations.collect(),
-            permits,
+            default_deny: default_deny(),
+            permits_ask_who: permits.iter().any(|rule| rule.asks_who),
+            permits: permits
+                .iter()
+                .fold(Mentions::default(), |all, rule| all.and(rule.mentions)),
             groups,
-            default_deny: Violation {
-                rule: DEFAULT_DENY.into(),
-                // No rule foresaw the access: it may be harmless or anything.
-                severity: Severity::Medium,
-                control: Some("CC6.1, CC6.3".into()),
-                reason: "no `permit` of the policy allows this access".into(),
-                exception: None,
-            },
-            asking_who,
         }
     }
 
-    /// Judges an access as each of the principals it may be of; `None` for inputs
-    /// means that the operation has no action. `kept` are answers that were given, and
-    /// what the policy sees of all but the principal; without them all rules are asked.
+    /// Judges an access as each of the principals it may be of; `answers` are those that
+    /// these rules gave before.
     pub(super) fn judge(
         &self,
-        inputs: Option<&Inputs<'_>>,
+        facts: &Facts<'_>,
         terms: Terms<'_>,
-        mut kept: Option<(&mut Answers, &[u8])>,
+        answers: &mut Answers,
     ) -> Judgement {
-        let Some(inputs) = inputs else {
-            return undetermined(vec![failure("the operation has no action")]);
+        let Some(inputs) = facts.inputs(terms) else {
+            return Judgement {
+                verdict: Verdict::Undetermined,
+                violations: vec![failure("the operation has no action")],
+            };
         };
-        let mut question = None;
-        let mut key = Vec::new();
+        let deciding = OnceCell::new();
+        let reason = |violation: &Violation, mentions: Mentions| {
+            let deciding =
+                deciding.get_or_init(|| DecidingFacts::of(&inputs, &self.groups, terms.mentions));
+            Violation {
+                reason: deciding.reason(&violation.reason, mentions).into(),
+                ..violation.clone()
+            }
+        };
+        let (dataset, action) = inputs.about();
+        let mut views = Views::default();
         let (mut allowed, mut denied, mut failed) = (false, false, false);
         let mut violations = Vec::new();
-        let facts = DecidingFacts::of(inputs, &self.groups, terms.mentions);
         for principal in inputs.principals() {
-            let mut ask = |principal: Named<'_>, set: &PolicySet| {
-                let question = question.get_or_insert_with(|| {
-                    inputs.question(terms).map_err(|fault| fault.to_string())
-                });
-                match question {
-                    Ok(question) => self.ask(principal, question, set, terms.vocabulary),
-                    Err(fault) => Answer::Failed(vec![failure(fault)]),
+            let about = (principal.of, dataset.map(str::to_owned), action.to_owned());
+            let rules = answers.about(about, || self.about(principal.of, dataset, action));
+            let mut answer = Answer::default();
+            for number in &*rules {
+                let Some(rule) = self.rules.get(*number) else {
+                    continue;
+                };
+                if !rule.scope.may_hold_in(principal.groups) {
+                    continue;
                 }
-            };
-            let answer = match &mut kept {
-                None => ask(*principal, &self.set),
-                Some((answers, seen)) => {
-                    let (dataset, action) = inputs.about();
-                    let about = (principal.of, dataset.map(str::to_owned), action.to_owned());
-                    let slice = answers.slice(about, || self.slice(principal.of, dataset, action));
-                    // Other groups change nothing of what these rules say.
-                    let groups = principal.groups.iter().copied();
-                    let groups: Vec<u32> = groups
-                        .filter(|group| slice.groups.binary_search(group).is_ok())
-                        .collect();
-                    let principal = Named {
-                        groups: &groups,
-                        ..*principal
-                    };
-                    key.clear();
-                    principal.write(&mut key);
-                    key.extend_from_slice(seen);
-                    answers.given(&key).unwrap_or_else(|| {
-                        let answer = ask(principal, &slice.set);
-                        answers.keep(&key, answer.clone());
-                        answer
-                    })
-                }
-            };
-            match answer {
-                Answer::Allowed => allowed = true,
-                Answer::Denied(reasons) => {
-                    denied = true;
-                    violations.extend(reasons);
-                }
-                Answer::Failed(reasons) => {
-                    failed = true;
-                    violations.extend(reasons);
+                let terms = Terms {
+                    mentions: rule.mentions,
+                    ..terms
+                };
+                match self.said(
+                    *number,
+                    rule,
+                    *principal,
+                    (facts, terms),
+                    &mut views,
+                    answers,
+                ) {
+                    Said::DoesNotHold => {}
+                    Said::Holds if rule.effect == Effect::Permit => answer.is_permitted = true,
+                    Said::Holds => {
+                        answer.is_forbidden = true;
+                        // Who it was may turn out yet.
+                        if !(inputs.awaits_principal && rule.asks_who) {
+                            denied = true;
+                            violations.push(reason(&rule.violation, rule.mentions));
+                        }
+                    }
+                    Said::Failed(message) => {
+                        answer.has_failed = true;
+                        violations.push(Violation {
+                            reason: message,
+                            ..rule.violation.clone()
+                        });
+                    }
                 }
             }
-        }
-        if inputs.awaits_principal && denied {
-            violations.retain(|violation| !self.asking_who.contains(&violation.rule));
-            denied = !violations.is_empty();
+            failed |= answer.has_failed;
+            if answer.has_failed || answer.is_forbidden {
+                continue;
+            }
+            if answer.is_permitted {
+                allowed = true;
+            } else if !(inputs.awaits_principal && self.permits_ask_who) {
+                denied = true;
+                violations.push(reason(&self.default_deny, self.permits));
+            }
         }
         let verdict = match (allowed, denied) {
             _ if failed || inputs.has_more_candidates => Verdict::Undetermined,
@@ -170,124 +192,120 @@ impl Judge {
             (false, true) => Verdict::OutOfPolicy,
             (true, true) | (false, false) => Verdict::Undetermined,
         };
-        for violation in &mut violations {
-            violation.reason = self.reason(violation, &facts);
-        }
         Judgement {
             verdict,
             violations: ordered(violations),
         }
     }
 
-    /// The reason with the facts that decided.
-    fn reason(&self, violation: &Violation, facts: &DecidingFacts<'_>) -> Arc<str> {
-        if *violation.rule == *DEFAULT_DENY {
-            return facts.reason(&violation.reason, self.permits).into();
-        }
-        match self.violations.get(&PolicyId::new(&violation.rule)) {
-            Some((rule, mentions)) if rule.reason == violation.reason => {
-                facts.reason(&violation.reason, *mentions).into()
-            }
-            // A failure tells of itself.
-            _ => violation.reason.clone(),
-        }
+    /// The rules whose scopes may hold, but for the groups in them.
+    fn about(&self, principal: EntityType, dataset: Option<&str>, action: &str) -> Vec<usize> {
+        let rules = self.rules.iter().enumerate();
+        let rules = rules.filter(|(_, rule)| rule.scope.may_hold(principal, dataset, action));
+        rules.map(|(number, _)| number).collect()
     }
 
-    /// Asks Cedar of some rules.
+    /// What a rule says of a principal in these circumstances.
+    fn said(
+        &self,
+        number: usize,
+        rule: &AskedRule,
+        principal: Named<'_>,
+        (facts, terms): (&Facts<'_>, Terms<'_>),
+        views: &mut Views,
+        answers: &mut Answers,
+    ) -> Said {
+        let groups = rule.scope.named_of(principal.groups);
+        let principal = principal.seen_by(rule.mentions, &groups);
+        let key = &mut views.key;
+        key.clear();
+        key.extend(number.to_be_bytes());
+        principal.write(key);
+        key.extend(view(&mut views.written, facts, terms));
+        if let Some(said) = answers.given(key) {
+            return said;
+        }
+        let said = self
+            .ask(rule, principal, facts, terms)
+            .unwrap_or_else(|fault| Said::Failed(failure(&fault.to_string()).reason));
+        answers.keep(key, said.clone());
+        said
+    }
+
+    /// Asks Cedar of one rule.
     fn ask(
         &self,
+        rule: &AskedRule,
         principal: Named<'_>,
-        question: &Question,
-        set: &PolicySet,
-        vocabulary: &Vocabulary,
-    ) -> Answer {
-        let (uid, entities) = match question.of(principal, vocabulary) {
-            Ok(asked) => asked,
-            Err(fault) => return Answer::Failed(vec![failure(&fault.to_string())]),
-        };
+        facts: &Facts<'_>,
+        terms: Terms<'_>,
+    ) -> Result<Said, Fault> {
+        let inputs = facts.inputs(terms).ok_or("the operation has no action")?;
+        let question = inputs.question(terms)?;
+        let (uid, entities) = question.of(principal, terms.vocabulary)?;
         let request = Request::new(
             uid,
-            question.action.clone(),
-            question.resource.clone(),
-            question.context.clone(),
+            question.action,
+            question.resource,
+            question.context,
             None,
-        );
-        let request = match request {
-            Ok(request) => request,
-            Err(error) => return Answer::Failed(vec![failure(&error.to_string())]),
-        };
-        let response = self.authorizer.is_authorized(&request, set, &entities);
+        )?;
+        let response = self
+            .authorizer
+            .is_authorized(&request, &rule.set, &entities);
         let diagnostics = response.diagnostics();
-        let failures: Vec<Violation> = diagnostics
-            .errors()
-            .map(|error| self.failure_of(error))
-            .collect();
-        let mut violations: Vec<Violation> = match response.decision() {
-            Decision::Allow => Vec::new(),
-            // All rules that forbid; none if it is only that nothing permits.
-            Decision::Deny => diagnostics.reason().map(|id| self.violation(id)).collect(),
-        };
-        if !failures.is_empty() {
-            violations.extend(failures);
-            return Answer::Failed(violations);
+        if let Some(AuthorizationError::PolicyEvaluationError(error)) = diagnostics.errors().next()
+        {
+            return Err(error.inner().to_string().into());
         }
-        match response.decision() {
-            Decision::Allow => Answer::Allowed,
-            Decision::Deny if violations.is_empty() => {
-                Answer::Denied(vec![self.default_deny.clone()])
-            }
-            Decision::Deny => Answer::Denied(violations),
-        }
-    }
-
-    /// The rules whose scopes may hold.
-    fn slice(&self, principal: EntityType, dataset: Option<&str>, action: &str) -> Slice {
-        let may_hold = |(_, scope): &&(PolicyId, Scope)| scope.may_hold(principal, dataset, action);
-        let rules: Vec<&(PolicyId, Scope)> = self.scopes.iter().filter(may_hold).collect();
-        let mut groups: Vec<u32> = rules
-            .iter()
-            .flat_map(|(_, scope)| scope.groups().iter().copied())
-            .collect();
-        groups.sort_unstable();
-        groups.dedup();
-        let rules = rules
-            .iter()
-            .filter_map(|(id, _)| self.set.policy(id).cloned());
-        Slice {
-            // Rules of a set have ids of their own.
-            set: PolicySet::from_policies(rules).unwrap_or_else(|_| self.set.clone()),
-            groups,
-        }
-    }
-
-    fn violation(&self, id: &PolicyId) -> Violation {
-        self.violations
-            .get(id)
-            .map(|(violation, _)| violation.clone())
-            .unwrap_or_else(|| Violation {
-                rule: AsRef::<str>::as_ref(id).into(),
-                ..failure("the rule is not known")
-            })
-    }
-
-    fn failure_of(&self, error: &AuthorizationError) -> Violation {
-        let AuthorizationError::PolicyEvaluationError(error) = error;
-        Violation {
-            reason: failure(&error.inner().to_string()).reason,
-            ..self.violation(error.policy_id())
-        }
+        // The rule that decided can only be this one.
+        Ok(match diagnostics.reason().next() {
+            Some(_) => Said::Holds,
+            None => Said::DoesNotHold,
+        })
     }
 }
 
-fn undetermined(violations: Vec<Violation>) -> Judgement {
-    Judgement {
-        verdict: Verdict::Undetermined,
-        violations,
+/// What the rules can tell of one access but for its principal, written once for all
+/// that mention the same.
+#[derive(Default)]
+struct Views {
+    written: Vec<(Mentions, Vec<u8>)>,
+    /// The key of an answer; kept for its memory.
+    key: Vec<u8>,
+}
+
+fn view<'v>(
+    written: &'v mut Vec<(Mentions, Vec<u8>)>,
+    facts: &Facts<'_>,
+    terms: Terms<'_>,
+) -> &'v [u8] {
+    let known = written.iter();
+    let known = known.take_while(|(mentions, _)| *mentions != terms.mentions);
+    let place = known.count();
+    if place == written.len() {
+        let mut bytes = Vec::with_capacity(256);
+        facts.write_where(terms, &mut bytes);
+        facts.write_request(terms, &mut bytes);
+        written.push((terms.mentions, bytes));
+    }
+    written.get(place).map_or(&[], |(_, bytes)| bytes)
+}
+
+/// The violation where no rule permits.
+pub(super) fn default_deny() -> Violation {
+    Violation {
+        rule: DEFAULT_DENY.into(),
+        // No rule foresaw the access: it may be harmless or anything.
+        severity: Severity::Medium,
+        control: Some("CC6.1, CC6.3".into()),
+        reason: "no `permit` of the policy allows this access".into(),
+        exception: None,
     }
 }
 
 /// A failure that is not known to be a certain rule's.
-fn failure(message: &str) -> Violation {
+pub(super) fn failure(message: &str) -> Violation {
     Violation {
         rule: EVALUATION.into(),
         severity: Severity::High,
@@ -298,7 +316,7 @@ fn failure(message: &str) -> Violation {
 }
 
 /// The most severe first, then by rule; what several candidates share, once.
-fn ordered(mut violations: Vec<Violation>) -> Vec<Violation> {
+pub(super) fn ordered(mut violations: Vec<Violation>) -> Vec<Violation> {
     violations
         .sort_by(|a, b| (b.severity, &a.rule, &a.reason).cmp(&(a.severity, &b.rule, &b.reason)));
     violations.dedup();

@@ -127,7 +127,7 @@ impl Policy {
         let actions: BTreeSet<String> = actions.collect();
         let policy = Policy {
             version: version(&files, &settings),
-            judge: Judge::new(rules.set, &rules.list, interest.groups.clone()),
+            judge: Judge::new(&rules.set, &rules.list, interest.groups.clone()),
             rules: rules.list,
             mentions: rules.mentions,
             vocabulary: Vocabulary::new(&interest.groups, Some(&actions))?,
@@ -273,12 +273,7 @@ impl Policy {
     pub fn judge_with(&self, facts: &AccessFacts<'_>, answers: &mut Answers) -> Judgement {
         let facts = self.facts(facts);
         let terms = self.terms(self.mentions);
-        let mut seen = Vec::new();
-        facts.write_where(terms, &mut seen);
-        facts.write_request(terms, &mut seen);
-        let inputs = facts.inputs(terms);
-        let kept = Some((answers, seen.as_slice()));
-        let judgement = self.judge.judge(inputs.as_ref(), terms, kept);
+        let judgement = self.judge.judge(&facts, terms, answers);
         self.marked(judgement, &facts)
     }
 
@@ -335,8 +330,8 @@ impl Policy {
 
 #[cfg(test)]
 impl Policy {
-    /// Judges as if the rules mentioned everything, by all rules, with all actions kept
-    /// apart.
+    /// Judges as if the rules mentioned everything, by all rules at once, with all actions
+    /// kept apart.
     pub(super) fn judge_on_everything(&self, facts: &AccessFacts<'_>) -> Judgement {
         let facts = self.facts(facts);
         let groups = &self.interest.groups;
@@ -345,7 +340,7 @@ impl Policy {
             vocabulary: &vocabulary,
             ..self.terms(Mentions::ALL)
         };
-        let judgement = self.judge.judge(facts.inputs(terms).as_ref(), terms, None);
+        let judgement = super::tests::all_at_once::judge(&self.rules, groups, &facts, terms);
         self.marked(judgement, &facts)
     }
 }

@@ -48,6 +48,24 @@ impl<'a> Named<'a> {
         }
     }
 
+    /// The principal as one of the rules sees it, by what it mentions; `groups` are those
+    /// of its groups that the rule names.
+    pub(super) fn seen_by(self, mentions: Mentions, groups: &'a [u32]) -> Named<'a> {
+        if !mentions.principal_types() {
+            return Named::new(EntityType::Unattributed, "");
+        }
+        Named {
+            of: self.of,
+            name: if mentions.names(self.of) {
+                self.name
+            } else {
+                ""
+            },
+            groups: if mentions.groups() { groups } else { &[] },
+            active: self.active.filter(|_| mentions.has(Attribute::Active)),
+        }
+    }
+
     pub(super) fn write(self, out: &mut Vec<u8>) {
         out.push(self.of as u8);
         write_text(self.name, out);

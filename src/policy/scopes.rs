@@ -2,9 +2,8 @@
 //!
 //! Of hundreds of rules, each for a dataset and some actions, few are about one request;
 //! the others need not be evaluated. A rule is left out only if its scope cannot hold:
-//! for another type of principal, another dataset, another action. Groups and conditions
-//! are Cedar's: a set of rules for each combination of groups would cost more to make
-//! than it saves.
+//! for another type of principal, another dataset, another action, another group.
+//! Conditions are Cedar's.
 //!
 //! INVARIANT (left out is false): Cedar would find the scope of a rule that is left out
 //! false, and never look at its conditions; a test compares with all rules.
@@ -22,6 +21,8 @@ pub(super) struct Scope {
     dataset: Option<String>,
     /// Names of actions.
     actions: Option<BTreeSet<String>>,
+    /// Place of the group that a principal must be in.
+    group: Option<u32>,
     /// Places of the groups that the rule names anywhere, among those of all rules.
     groups: Vec<u32>,
 }
@@ -29,8 +30,11 @@ pub(super) struct Scope {
 impl Scope {
     /// `groups` are those that rules name, sorted.
     pub(super) fn of(rule: &RuleInfo, groups: &[String]) -> Scope {
+        let place_of = |group: &str| {
+            let place = groups.binary_search_by(|known| known.as_str().cmp(group));
+            u32::try_from(place.ok()?).ok()
+        };
         let named_groups = rule.groups.iter();
-        let named_groups = named_groups.filter_map(|group| groups.binary_search(group).ok());
         let scope = |variable: &str| rule.json.get(variable);
         let principal = scope("principal");
         let is_of = principal.filter(|scope| op(scope) == Some("is"));
@@ -45,17 +49,26 @@ impl Scope {
             principal_type: principal_type.copied(),
             dataset: dataset.map(str::to_owned),
             actions: scope("action").and_then(actions),
-            groups: named_groups
-                .filter_map(|place| u32::try_from(place).ok())
-                .collect(),
+            group: principal.and_then(group).and_then(place_of),
+            groups: named_groups.filter_map(|group| place_of(group)).collect(),
         }
     }
 
-    pub(super) fn groups(&self) -> &[u32] {
-        &self.groups
+    /// Those of some groups that the rule names anywhere: others change nothing of what
+    /// it says.
+    pub(super) fn named_of(&self, groups: &[u32]) -> Vec<u32> {
+        let groups = groups.iter().copied();
+        let named = groups.filter(|group| self.groups.binary_search(group).is_ok());
+        named.collect()
     }
 
-    /// Whether the scope may hold.
+    /// Whether the scope may hold for a principal in these groups, sorted.
+    pub(super) fn may_hold_in(&self, groups: &[u32]) -> bool {
+        self.group
+            .is_none_or(|group| groups.binary_search(&group).is_ok())
+    }
+
+    /// Whether the scope may hold, groups aside.
     pub(super) fn may_hold(
         &self,
         principal: EntityType,
@@ -76,6 +89,16 @@ impl Scope {
 
 pub(super) fn op(scope: &Json) -> Option<&str> {
     scope.get("op")?.as_str()
+}
+
+/// The group that a principal's scope asks for: of `in`, or of `is … in`.
+fn group(principal: &Json) -> Option<&str> {
+    let entity = match op(principal)? {
+        "in" => principal.get("entity")?,
+        "is" => principal.get("in")?.get("entity")?,
+        _ => return None,
+    };
+    named(entity, "Group")
 }
 
 /// The name of an entity, if it is of that type.

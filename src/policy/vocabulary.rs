@@ -53,6 +53,19 @@ pub(super) fn events_in(group: &str) -> impl Iterator<Item = &'static str> {
     events.flat_map(|(.., names)| names.iter().copied())
 }
 
+/// The actions that requests can have where rules name these, with the groups: events
+/// that no rule names are one action for each group and kind of resource, the first of
+/// them, as rules cannot tell them apart but by `context.event_name`.
+pub(super) fn told_apart(named: &BTreeSet<String>) -> HashSet<&'static str> {
+    let events = EVENTS.iter().flat_map(|(.., names)| {
+        let is_told = |name: &&&str| named.contains(**name);
+        let told = names.iter().filter(is_told);
+        told.chain(names.iter().find(|name| !is_told(name)))
+    });
+    let groups = Operation::ALL.into_iter().map(Operation::as_str);
+    events.copied().chain(groups).collect()
+}
+
 /// An action as a request and its store of entities need it.
 pub(super) struct Action {
     /// Of a group, only a default: an event of an unknown name tells its own.
@@ -89,9 +102,8 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// `groups` are those that rules name; `named` the actions. Events that no rule names
-    /// are one action for each group and kind of resource, the first of them: rules cannot
-    /// tell them apart but by `context.event_name`. `None` keeps all apart.
+    /// `groups` are those that rules name; `named` the actions, of which only those that
+    /// are [`told_apart`] are kept. `None` keeps all apart.
     pub(super) fn new(
         groups: &[String],
         named: Option<&BTreeSet<String>>,
@@ -102,13 +114,10 @@ impl Vocabulary {
         let mut actions = HashMap::new();
         for &(operation, level, names) in EVENTS {
             let group = action_uid(operation.as_str());
-            let is_told = |name: &&&str| named.is_none_or(|named| named.contains(**name));
-            let one_of_all = names.iter().find(|name| !is_told(name));
+            let is_named = |name: &str| named.is_none_or(|named| named.contains(name));
+            let one_of_others = names.iter().find(|name| !is_named(name));
             for name in names {
-                let stands_for = match one_of_all {
-                    Some(one) if !is_told(&name) => one,
-                    _ => name,
-                };
+                let stands_for = one_of_others.filter(|_| !is_named(name)).unwrap_or(name);
                 let uid = action_uid(stands_for);
                 let parents = HashSet::from([group.clone()]);
                 let entity = Entity::new_no_attrs(uid.clone(), parents);

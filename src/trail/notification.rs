@@ -15,8 +15,8 @@
 //! which holds for one key only.
 
 use crate::model::UtcMicros;
-use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Longest key S3 allows, in bytes.
@@ -100,6 +100,37 @@ pub fn decode(body: &str) -> Vec<Notice> {
         _ => true,
     });
     notices
+}
+
+/// S3 writes keys as forms write values.
+const IN_FORMS: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*')
+    .remove(b'/');
+
+/// The message in which S3 announces a new object (facts: S3 user guide, "event message
+/// structure").
+pub fn announce(object: &Announced) -> String {
+    let mut told = json!({ "key": utf8_percent_encode(&object.key, IN_FORMS).to_string() });
+    let mut tell = |name: &str, value: Option<Value>| {
+        if let (Some(told), Some(value)) = (told.as_object_mut(), value) {
+            told.insert(name.to_owned(), value);
+        }
+    };
+    tell("size", object.bytes.map(Value::from));
+    tell("eTag", object.etag.clone().map(Value::from));
+    tell("versionId", object.version_id.clone().map(Value::from));
+    let mut record = json!({
+        "eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+        "s3": {"s3SchemaVersion": "1.0", "object": told,
+            "bucket": {"name": object.bucket, "arn": format!("arn:aws:s3:::{}", object.bucket)}},
+    });
+    if let (Some(record), Some(at)) = (record.as_object_mut(), object.event_time) {
+        record.insert("eventTime".to_owned(), at.to_string().into());
+    }
+    json!({ "Records": [record] }).to_string()
 }
 
 /// What the text at hand was wrapped in.

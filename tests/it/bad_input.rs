@@ -217,12 +217,22 @@ fn cases() -> Vec<Case> {
             "other_service",
             "other_service: Config",
         ),
-        ignored(
-            "AWSLogs/111122223333/CloudTrail-Digest/us-west-2/2026/03/27/111122223333_CloudTrail-Digest_us-west-2_my_trail-1.x_us-west-2_20260327T120000Z.json.gz",
-            b"not even gzip",
-            "digest",
-            "digest",
-        ),
+        Case {
+            kind: "digest",
+            ..quarantined(
+                "AWSLogs/111122223333/CloudTrail-Digest/us-west-2/2026/03/27/111122223333_CloudTrail-Digest_us-west-2_my_trail-1.x_us-west-2_20260327T120000Z.json.gz",
+                b"not even gzip".to_vec(),
+                "invalid_json",
+            )
+        },
+        Case {
+            kind: "digest",
+            ..quarantined(
+                "AWSLogs/111122223333/CloudTrail-Digest/us-west-2/2026/03/27/111122223333_CloudTrail-Digest_us-west-2_my_trail-1.x_us-west-2_20260327T130000Z.json.gz",
+                gzip(&sound(30)),
+                "no_digest",
+            )
+        },
         ignored(
             "AWSLogs/111122223333/CloudTrail-Insight/us-west-2/2026/03/27/111122223333_CloudTrail-Insight_us-west-2_20260327T1200Z_abcdefghijklmnop.json.gz",
             &gzip(&sound(20)),
@@ -340,6 +350,16 @@ fn each_bad_object_has_its_reason_and_the_rest_is_processed() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert_eq!(objects.len(), cases.len());
     world.check_adds_up();
+
+    let kept = world.query("SELECT uri, content, sha256, signature FROM digest_objects");
+    let digest = cases.iter().find(|case| case.name == "some/digest.json");
+    let digest = digest.unwrap();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(
+        kept[0]["content"],
+        String::from_utf8_lossy(&digest.bytes).as_ref()
+    );
+    assert_eq!(kept[0]["sha256"], object(&objects, digest.name)["sha256"]);
 
     let bad = |name: &str| {
         object(&objects, &log_key(ACCOUNT, REGION, "1205", name))["bad_records"].clone()

@@ -30,14 +30,37 @@ struct Inner {
     address: std::net::SocketAddr,
     queue: MemoryQueue,
     objects: Mutex<BTreeMap<(String, String), Bytes>>,
+    /// Of objects, names and values that S3 keeps beside them.
+    metadata: Mutex<BTreeMap<(String, String), Metadata>>,
     plan: Mutex<Plan>,
     /// Keeps the server's threads.
     _runtime: tokio::runtime::Runtime,
 }
 
+type Metadata = Vec<(&'static str, String)>;
+
+/// The account that owns the buckets.
+const OWNER: &str = "111122223333";
+
+/// An answer in the place of an object.
+pub struct Refusal {
+    /// Bucket and key.
+    pub place: String,
+    /// How often it is given before the object is.
+    pub times: u64,
+    pub status: u16,
+    pub code: &'static str,
+    pub message: &'static str,
+}
+
 /// What goes wrong.
 #[derive(Default)]
 pub struct Plan {
+    pub refusals: Vec<Refusal>,
+    /// Regions of buckets that are not where they are asked for.
+    pub regions: BTreeMap<String, &'static str>,
+    /// Redirects so far.
+    pub redirected: u64,
     /// Calls so far, and the objects that were asked for.
     pub calls: u64,
     pub asked: std::collections::BTreeSet<String>,
@@ -89,6 +112,7 @@ impl Cloud {
             address,
             queue: MemoryQueue::default(),
             objects: Mutex::default(),
+            metadata: Mutex::default(),
             plan: Mutex::default(),
             _runtime: runtime,
         }));
@@ -117,6 +141,13 @@ impl Cloud {
     pub fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) {
         let place = (bucket.to_owned(), key.to_owned());
         self.0.objects.lock().unwrap().insert(place, bytes.into());
+    }
+
+    /// The same, with metadata: names without `x-amz-meta-`.
+    pub fn put_with(&self, bucket: &str, key: &str, bytes: Vec<u8>, metadata: Metadata) {
+        let place = (bucket.to_owned(), key.to_owned());
+        self.0.metadata.lock().unwrap().insert(place, metadata);
+        self.put(bucket, key, bytes);
     }
 
     pub fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
@@ -251,8 +282,12 @@ async fn cut(response: Response) -> Response {
 }
 
 fn s3_error(status: StatusCode, code: &str) -> Response {
+    s3_error_with(status, code, code)
+}
+
+fn s3_error_with(status: StatusCode, code: &str, message: &str) -> Response {
     let text = format!(
-        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
+        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     );
     (status, [(header::CONTENT_TYPE, "application/xml")], text).into_response()
 }
@@ -366,6 +401,9 @@ fn s3(
         .map(|(name, value)| (name.to_owned(), decoded(&value.replace('+', " "))))
         .collect();
     let asked = format!("{bucket}/{key}");
+    if let Some(refused) = refusal(&mut inner.plan.lock().unwrap(), &bucket, &asked, headers) {
+        return refused;
+    }
     inner.plan.lock().unwrap().asked.insert(asked);
     let mut objects = inner.objects.lock().unwrap();
     if key.is_empty() {
@@ -402,11 +440,45 @@ fn s3(
             s3_error(StatusCode::NOT_FOUND, "NoSuchVersion")
         }
         "GET" | "HEAD" => match objects.get(&place) {
-            Some(bytes) => get(bytes, headers),
+            Some(bytes) => {
+                let mut response = get(bytes, headers);
+                let metadata = inner.metadata.lock().unwrap();
+                for (name, value) in metadata.get(&place).into_iter().flatten() {
+                    let name = format!("x-amz-meta-{name}").parse::<header::HeaderName>();
+                    let value = value.parse().unwrap();
+                    response.headers_mut().insert(name.unwrap(), value);
+                }
+                response
+            }
             None => s3_error(StatusCode::NOT_FOUND, "NoSuchKey"),
         },
         other => panic!("S3 {other} {uri}"),
     }
+}
+
+/// What is said instead of doing what was asked.
+fn refusal(plan: &mut Plan, bucket: &str, asked: &str, headers: &HeaderMap) -> Option<Response> {
+    let told = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+    if let Some(region) = plan.regions.get(bucket) {
+        // Credential=KEY/DATE/REGION/s3/aws4_request
+        let signed = told("authorization").unwrap();
+        if signed.split('/').nth(2) != Some(region) {
+            plan.redirected += 1;
+            let mut answer = s3_error(StatusCode::MOVED_PERMANENTLY, "PermanentRedirect");
+            let region = region.parse().unwrap();
+            answer.headers_mut().insert("x-amz-bucket-region", region);
+            return Some(answer);
+        }
+    }
+    if told("x-amz-expected-bucket-owner").is_some_and(|owner| owner != OWNER) {
+        return Some(s3_error(StatusCode::FORBIDDEN, "AccessDenied"));
+    }
+    let refusals = plan.refusals.iter_mut();
+    let mut left = refusals.filter(|refusal| refusal.place == asked && refusal.times > 0);
+    let refusal = left.next()?;
+    refusal.times -= 1;
+    let status = StatusCode::from_u16(refusal.status).unwrap();
+    Some(s3_error_with(status, refusal.code, refusal.message))
 }
 
 fn get(bytes: &Bytes, headers: &HeaderMap) -> Response {

@@ -73,8 +73,8 @@ fn a_missing_source_policy_or_configuration_is_wrong_usage() {
         errors.contains("`bad.toml`") && errors.contains("thread"),
         "{errors}"
     );
-    let errors = refused(&world, "lake", &["s3://bucket/prefix"], 2);
-    assert!(errors.contains("`s3://bucket/prefix`"), "{errors}");
+    let errors = refused(&world, "lake", &["ftp://bucket/prefix"], 2);
+    assert!(errors.contains("`ftp://bucket/prefix`"), "{errors}");
     let errors = refused(&world, "ftp://lake", &["trail"], 2);
     assert!(errors.contains("`ftp://lake`"), "{errors}");
     assert!(!world.path("lake").exists());

@@ -10,7 +10,7 @@ use bricktrail::aws::objects::{FetchError, ObjectName, Objects};
 use bricktrail::aws::queue::{Answer, MessageQueue, QueueError};
 use bricktrail::aws::s3::S3Objects;
 use bricktrail::aws::sqs::SqsQueue;
-use bricktrail::model::UtcMicros;
+use bricktrail::model::{DigestSignature, UtcMicros};
 use futures::StreamExt as _;
 use std::future::Future;
 use std::path::PathBuf;
@@ -213,6 +213,18 @@ fn moto_keeps_the_contract() {
             drop(put.send().await.unwrap());
         }
         objects_contract(&S3Objects::new(&config)).await;
+        let signature = DigestSignature {
+            signature: Some("50887ccf".to_owned()),
+            algorithm: Some("SHA256withRSA".to_owned()),
+            backfill_generated_at: Some("2026-03-27T12:00:00Z".to_owned()),
+        };
+        let objects = S3Objects::new(&config);
+        let put = objects.put(BUCKET, "digest", BYTES.to_vec(), Some(signature.clone()));
+        put.await.unwrap();
+        let opened = objects.open(&name(BUCKET, "digest")).await.unwrap();
+        assert_eq!(opened.signature, Some(signature));
+        let opened = objects.open(&name(BUCKET, "k")).await.unwrap();
+        assert_eq!(opened.signature, None);
         let mut foreign = name(BUCKET, "k");
         foreign.bucket = "no-such-bucket".to_owned();
         let refused = S3Objects::new(&config).open(&foreign).await;
@@ -226,7 +238,8 @@ pub struct Moto {
     pub url: String,
 }
 
-const MOTO: &str = "moto[server]==5.2.*";
+/// moto, and the client of `deploy/compose`.
+const PACKAGES: [&str; 2] = ["moto[server]==5.2.*", "awscli==1.*"];
 
 impl Moto {
     pub fn start() -> Moto {
@@ -271,10 +284,10 @@ impl Drop for Moto {
 }
 
 /// The interpreter of the virtual environment, made the first time.
-fn environment() -> PathBuf {
+pub fn environment() -> PathBuf {
     static MADE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let make = || {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("moto-5.2");
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("services-1");
         let python = folder.join("bin/python");
         if folder.join("whole").exists() {
             return python;
@@ -300,10 +313,10 @@ fn environment() -> PathBuf {
             "install",
             "--quiet",
             "--disable-pip-version-check",
-            MOTO,
         ];
-        done(Command::new(&python).args(install), "install moto");
-        std::fs::write(folder.join("whole"), MOTO).unwrap();
+        let mut pip = Command::new(&python);
+        done(pip.args(install).args(PACKAGES), "install moto");
+        std::fs::write(folder.join("whole"), PACKAGES.concat()).unwrap();
         python
     };
     MADE.get_or_init(make).clone()

@@ -1,9 +1,12 @@
 //! The access to be decided again: from the original record, else from the row.
 //!
 //! The row holds what decisions read, but it is a copy. So the object itself is
-//! read where it is at hand, but only if its bytes are those that were ingested.
+//! read, from disk or from S3, but only if its bytes are those that were ingested.
 
 use super::super::cells::Cells;
+use crate::aws::client::load_config;
+use crate::aws::objects::{FetchError, ObjectName, Objects as _};
+use crate::aws::s3::S3Objects;
 use crate::lake::fact_tables::hex;
 use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, Tls};
 use crate::pipeline::process::LOG_OBJECT_BYTES_MAX;
@@ -14,7 +17,8 @@ use crate::trail::hash::sha256;
 use crate::trail::inflate::{InflateLimits, Inflater};
 use crate::trail::log::{Content, LogReader, Origin};
 use anyhow::Context as _;
-use std::path::Path;
+use futures::StreamExt as _;
+use std::path::PathBuf;
 use url::Url;
 
 /// What today's answer is decided from.
@@ -41,8 +45,8 @@ pub struct RowRecord {
 }
 
 /// Finds the record of a row.
-pub fn find(row: &Cells, object: Option<&Cells>) -> (Record, Basis) {
-    match original(row, object) {
+pub async fn find(row: &Cells, object: Option<&Cells>) -> (Record, Basis) {
+    match original(row, object).await {
         Ok(record) => (record, Basis::Original),
         Err(why) => (from_row(row), Basis::Row(why)),
     }
@@ -60,7 +64,7 @@ impl Record {
     }
 }
 
-fn original(row: &Cells, object: Option<&Cells>) -> Result<Record, String> {
+async fn original(row: &Cells, object: Option<&Cells>) -> Result<Record, String> {
     let uri = row.text("source_uri").ok_or("the row names no object")?;
     let index = row
         .number("source_index")
@@ -68,12 +72,9 @@ fn original(row: &Cells, object: Option<&Cells>) -> Result<Record, String> {
     let ingested = object
         .and_then(|object| object.text("sha256"))
         .ok_or("log_objects holds no hash of the object")?;
-    let path = Url::parse(uri)
-        .ok()
-        .filter(|url| url.scheme() == "file")
-        .and_then(|url| url.to_file_path().ok())
-        .ok_or("the object is no local file")?;
-    let raw = read_raw(&path)?;
+    let version_id = object.and_then(|object| object.text("version_id"));
+    let (path, stored) = read_stored(uri, version_id).await?;
+    let raw = inflate(&stored)?;
     if hex(&sha256(&raw)) != ingested {
         return Err("the object's bytes are no longer those that were ingested".to_owned());
     }
@@ -101,12 +102,50 @@ fn original(row: &Cells, object: Option<&Cells>) -> Result<Record, String> {
     })
 }
 
-fn read_raw(path: &Path) -> Result<Vec<u8>, String> {
+/// The bytes of an object, and where it is: a file, or a key in a bucket.
+async fn read_stored(uri: &str, version_id: Option<&str>) -> Result<(PathBuf, Vec<u8>), String> {
+    if let Some((bucket, key)) = uri
+        .strip_prefix("s3://")
+        .and_then(|rest| rest.split_once('/'))
+    {
+        return Ok((PathBuf::from(key), fetch(bucket, key, version_id).await?));
+    }
+    let path = Url::parse(uri)
+        .ok()
+        .filter(|url| url.scheme() == "file")
+        .and_then(|url| url.to_file_path().ok())
+        .ok_or("the object is neither a file nor in S3")?;
     let unreadable = |error: std::io::Error| format!("the object cannot be read: {error}");
     if path.metadata().map_err(unreadable)?.len() > LOG_OBJECT_BYTES_MAX {
-        return Err("the object is larger than any that is ingested".to_owned());
+        return Err(TOO_LARGE.to_owned());
     }
-    let stored = std::fs::read(path).map_err(unreadable)?;
+    let stored = std::fs::read(&path).map_err(unreadable)?;
+    Ok((path, stored))
+}
+
+const TOO_LARGE: &str = "the object is larger than any that is ingested";
+
+async fn fetch(bucket: &str, key: &str, version_id: Option<&str>) -> Result<Vec<u8>, String> {
+    let name = ObjectName {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        version_id: version_id.map(str::to_owned),
+        expected_owner: None,
+    };
+    let unreadable = |error: FetchError| format!("the object cannot be read: {error}");
+    let objects = S3Objects::new(&load_config(None).await);
+    let mut body = objects.open(&name).await.map_err(unreadable)?.body;
+    let mut stored = Vec::new();
+    while let Some(bytes) = body.next().await {
+        stored.extend_from_slice(&bytes.map_err(unreadable)?);
+        if stored.len() as u64 > LOG_OBJECT_BYTES_MAX {
+            return Err(TOO_LARGE.to_owned());
+        }
+    }
+    Ok(stored)
+}
+
+fn inflate(stored: &[u8]) -> Result<Vec<u8>, String> {
     // Only bytes of the hash that was ingested are used, and these passed the
     // scan's own limits; here it is enough that memory stays bounded.
     let limits = InflateLimits {
@@ -114,7 +153,7 @@ fn read_raw(path: &Path) -> Result<Vec<u8>, String> {
         ratio_max: u32::MAX,
     };
     let mut raw = Vec::new();
-    match Inflater::new().inflate(&stored, &limits, &mut raw) {
+    match Inflater::new().inflate(stored, &limits, &mut raw) {
         Ok(_) => Ok(raw),
         Err(error) => Err(format!("the object cannot be inflated: {error}")),
     }

@@ -1,5 +1,6 @@
 //! Tests of the policy as a whole; each file has one subject.
 
+pub(super) mod all_at_once;
 mod cache_key;
 mod exceptions;
 mod faults;
