@@ -41,6 +41,8 @@ mod memory;
 mod parse;
 #[path = "it/policy.rs"]
 mod policy;
+#[path = "it/real_servers.rs"]
+mod real_servers;
 #[path = "it/refused.rs"]
 mod refused;
 #[path = "it/scan.rs"]

@@ -11,6 +11,7 @@
 use super::place::is_uuid;
 use crate::model::{GroupChange, PrincipalKind, ScimEntry, ScimKind, TimeSpan, UtcMicros};
 use hashbrown::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// A person or service principal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,10 +45,18 @@ pub(super) struct People {
     pub(super) above: HashMap<String, Vec<String>>,
     /// Times of snapshots of each kind, sorted.
     pub(super) snapshots: HashMap<ScimKind, Vec<UtcMicros>>,
+    /// The same only for the same people.
+    edition: Arc<()>,
 }
 
 impl People {
+    /// What stands for these people as long as nothing is added to them.
+    pub(super) fn edition(&self) -> &Arc<()> {
+        &self.edition
+    }
+
     pub fn add(&mut self, entries: Vec<ScimEntry>, changes: Vec<GroupChange>) {
+        self.edition = Arc::default();
         self.entries.extend(entries);
         self.entries.sort();
         self.entries.dedup();

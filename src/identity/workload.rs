@@ -13,18 +13,27 @@ use crate::model::{
 };
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 type ByName = HashMap<String, Vec<(TimeSpan, Membership)>, foldhash::fast::FixedState>;
 
-/// Where principals belong, as looked up before: of one index and one interest.
+/// Where principals belong, as looked up before, for one interest. Holds as long as an
+/// index knows the same people, whatever it learns beside.
 #[derive(Default)]
 pub struct Memberships {
     known: HashMap<Option<PrincipalKind>, ByName>,
+    /// Of these people.
+    of: Option<Arc<()>>,
 }
 
 impl Memberships {
-    pub fn clear(&mut self) {
-        self.known.clear();
+    /// Forgets everything if it is not of these people.
+    fn be_of(&mut self, people: &People) {
+        let edition = people.edition();
+        if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, edition)) {
+            self.known.clear();
+            self.of = Some(edition.clone());
+        }
     }
 }
 
@@ -44,6 +53,7 @@ impl IdentityIndex {
             return (workload, span);
         }
         if !interest.groups.is_empty() || interest.active {
+            memberships.be_of(&self.databricks().people);
             let kind = attribution.principal_kind;
             let named = attribution.principal.iter().map(|name| (name, kind));
             let candidates = attribution.principal_candidates.iter();

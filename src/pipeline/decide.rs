@@ -306,6 +306,7 @@ impl Decider {
         let before = std::mem::replace(self, fresh);
         self.warned = before.warned;
         self.answers = before.answers;
+        self.memberships = before.memberships;
         if before.seen.len() + before.judgements.len() <= DISTINCT_MAX {
             self.seen = before.seen;
             self.judgements = before.judgements;
@@ -343,7 +344,6 @@ impl Decider {
         // What another index said holds no longer; the room is used again.
         self.who.clear();
         self.workload_of.clear();
-        self.memberships.clear();
         BatchDecider {
             decider: self,
             index,

@@ -133,7 +133,7 @@ fn run<F: Future>(future: F) -> F::Output {
 }
 
 /// Clients of a server on loopback.
-async fn config_of(url: &str) -> SdkConfig {
+pub async fn config_of(url: &str) -> SdkConfig {
     let config = load_config(Some("us-east-1".to_owned())).await;
     let credentials = aws_sdk_s3::config::Credentials::new("AKIATEST", "test", None, None, "test");
     config
@@ -234,7 +234,7 @@ fn moto_keeps_the_contract() {
 
 /// moto's server, from PyPI, in an environment that this test makes.
 pub struct Moto {
-    process: Child,
+    pub process: Child,
     pub url: String,
 }
 
@@ -283,41 +283,43 @@ impl Drop for Moto {
     }
 }
 
-/// The interpreter of the virtual environment, made the first time.
+/// The interpreter of the environment with moto, made the first time.
 pub fn environment() -> PathBuf {
     static MADE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let make = || {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("services-1");
-        let python = folder.join("bin/python");
-        if folder.join("whole").exists() {
-            return python;
-        }
-        let done = |command: &mut Command, what: &str| {
-            let output = command
-                .output()
-                .unwrap_or_else(|error| panic!("{what}: {error}"));
-            let told = String::from_utf8_lossy(&output.stderr);
-            assert!(
-                output.status.success(),
-                "{what} (the tests need Python 3 with venv, and PyPI once): {told}"
-            );
-        };
-        let venv = ["-m", "venv"];
-        done(
-            Command::new("python3").args(venv).arg(&folder),
-            "make a virtual environment",
+    MADE.get_or_init(|| venv("services-1", &PACKAGES)).clone()
+}
+
+/// The interpreter of a virtual environment with these packages, made if it is not there.
+pub fn venv(name: &str, packages: &[&str]) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let python = folder.join("bin/python");
+    if folder.join("whole").exists() {
+        return python;
+    }
+    let done = |command: &mut Command, what: &str| {
+        let output = command
+            .output()
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{what} (the tests need Python 3 with venv, and PyPI once): {told}"
         );
-        let install = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ];
-        let mut pip = Command::new(&python);
-        done(pip.args(install).args(PACKAGES), "install moto");
-        std::fs::write(folder.join("whole"), PACKAGES.concat()).unwrap();
-        python
     };
-    MADE.get_or_init(make).clone()
+    let mut python3 = Command::new("python3");
+    done(
+        python3.args(["-m", "venv"]).arg(&folder),
+        "make a virtual environment",
+    );
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    let mut pip = Command::new(&python);
+    done(pip.args(install).args(packages), "install packages");
+    std::fs::write(folder.join("whole"), packages.concat()).unwrap();
+    python
 }

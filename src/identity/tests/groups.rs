@@ -184,3 +184,33 @@ fn who_left_is_told_from_whom_no_snapshot_can_tell_of() {
     assert_eq!(active("carl@example.com", 3), Some(false));
     assert_eq!(active("0b7e4a51-0000-4000-8000-000000000000", 4), None);
 }
+
+#[test]
+fn memberships_that_were_looked_up_are_forgotten_when_people_are_added() {
+    let scim_of = |entries: Vec<ScimEntry>| crate::model::DatabricksFacts {
+        scim: entries,
+        ..Default::default()
+    };
+    let ann = scim(ScimKind::User, "1", "ann@example.com");
+    let index = IdentityIndex::new(IdentitySettings::default())
+        .with_databricks(scim_of(vec![ann, group("91", "a", &["1"])]));
+    let interest = Interest {
+        groups: vec!["a".to_owned(), "b".to_owned()],
+        ..Interest::default()
+    };
+    let attribution = Attribution {
+        principal: some("ann@example.com"),
+        ..Attribution::default()
+    };
+    let mut memberships = Memberships::default();
+    let mut groups = |index: &IdentityIndex| {
+        let (workload, _) = index.workload(&attribution, at(7200), &interest, &mut memberships);
+        workload.principals[0].groups.clone()
+    };
+    assert_eq!(groups(&index), [0]);
+    // What else is learned changes nothing of it.
+    let index = index.with(Vec::new(), Vec::new());
+    assert_eq!(groups(&index), [0]);
+    let index = index.with_databricks(scim_of(vec![group("92", "b", &["1"])]));
+    assert_eq!(groups(&index), [0, 1]);
+}
