@@ -6,14 +6,15 @@
 //! before: what is left to do for most of the rows is to count them.
 
 use super::error::LakeError;
-use super::rows::{list_at, text_at};
-use super::settle::accesses::{confidence_of, halves, operation_of, outcome_of, path_of};
+use super::rows::text_at;
+use super::settle::accesses::{confidence_of, operation_of, outcome_of, path_of};
 use super::settle::files::{DateFile, Tables};
 use super::settle::reader::{self, Texts, time_at, truth_at};
 use crate::model::{
     AccessEvent, Attribution, CANDIDATES_MAX, Client, Credential, Outcome, Principal,
     PrincipalKind, Target, TimeSpan, Tls, UnattributedReason, UtcMicros,
 };
+use crate::policy::age_hours;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use hashbrown::HashMap;
@@ -111,8 +112,12 @@ impl Told {
     }
 }
 
+/// Rows of a batch: the more there are, the more of them are alike.
+const BATCH_ROWS: usize = 64 * 1024;
+
 /// Replays the rows of a file, told apart by these columns, and by the number that
-/// `locate` gives for bucket and key, or prefix. `decide` is given a row that is like none
+/// `locate` gives for bucket and key, or prefix; of the session's issue its age in hours is
+/// told. `decide` is given a row that is like none
 /// before it, and says which number it goes by and for which times rows alike do; `count`
 /// is given the number of each row with its place in the file and its time. Answers how
 /// many rows there were.
@@ -128,7 +133,8 @@ pub fn replay(
     mut count: impl FnMut(u32, usize, UtcMicros),
 ) -> Result<u64, LakeError> {
     let opened = file.open(tables)?;
-    let batches = reader::open(opened, columns).map_err(|error| tables.unreadable(file, error))?;
+    let batches = reader::open_in(BATCH_ROWS, opened, columns)
+        .map_err(|error| tables.unreadable(file, error))?;
     let mut first_row = 0;
     for batch in batches {
         let batch = batch.map_err(|error| tables.unreadable(file, error))?;
@@ -138,9 +144,9 @@ pub fn replay(
         let mut key = Vec::new();
         let mut last: Option<(Vec<i32>, TimeSpan, u32)> = None;
         for row in 0..batch.num_rows() {
-            rows.key(row, &mut key);
-            key.push(locate(rows.bucket.at(row), rows.path(row)));
             let at = time_at(rows.event_time, row).unwrap_or_default();
+            rows.key(row, at, &mut key);
+            key.push(locate(rows.of.bucket.at(row), rows.path(row)));
             let place = first_row + row;
             if let Some((before, span, number)) = &last
                 && *before == key
@@ -230,19 +236,44 @@ pub fn each_path(
     Ok(())
 }
 
+macro_rules! text_columns {
+    ($($name:ident)*) => {
+        /// The text columns of a batch that a row is made an access of, found once.
+        struct TextColumns<'b> { $($name: Texts<'b>,)* }
+
+        impl<'b> TextColumns<'b> {
+            fn of(batch: &'b RecordBatch) -> TextColumns<'b> {
+                TextColumns { $($name: Texts::of(batch, stringify!($name)),)* }
+            }
+        }
+    };
+}
+
+text_columns! {
+    event_name operation outcome error_code object_key list_prefix
+    version_id copy_source sse kms_key_arn identity_type principal_id
+    principal_arn principal_account_id user_name invoked_by role_arn role_account_id
+    session_name source_identity source_ip user_agent vpc_endpoint_id tls_version
+    aws_account_id aws_region bucket bucket_account_id access_path session_confidence
+    workspace_id workspace_confidence cluster_id cluster_confidence job_id job_run_id
+    job_confidence task_key task_confidence principal principal_kind principal_confidence
+    unattributed_reason credential dataset
+}
+
 /// The columns of a batch, as far as they were read.
 struct Rows<'b> {
-    batch: &'b RecordBatch,
+    of: TextColumns<'b>,
+    presigned: Option<&'b ArrayRef>,
+    plaintext: Option<&'b ArrayRef>,
+    settled: Option<&'b ArrayRef>,
+    session_issued_at: Option<&'b ArrayRef>,
+    candidates: Option<&'b ListArray>,
+    violations: Option<&'b ListArray>,
     event_time: Option<&'b ArrayRef>,
     texts: Vec<Texts<'b>>,
-    /// Names of callers, and the role, in whose sessions only their presence counts.
+    /// Names of callers, of which in a role's sessions only their presence counts.
     names: Vec<Texts<'b>>,
-    role: Texts<'b>,
-    bucket: Texts<'b>,
-    object_key: Texts<'b>,
-    list_prefix: Texts<'b>,
     truths: Vec<&'b ArrayRef>,
-    times: Vec<&'b ArrayRef>,
     lists: Vec<Lists<'b>>,
 }
 
@@ -277,9 +308,7 @@ impl<'b> Lists<'b> {
     }
 
     fn texts_of(&self, row: usize) -> impl Iterator<Item = Option<&'b str>> {
-        let offsets = self.list.value_offsets();
-        let bound = |row: usize| offsets.get(row).and_then(|at| usize::try_from(*at).ok());
-        let range = bound(row).unwrap_or(0)..bound(row + 1).unwrap_or(0);
+        let range = items_of(self.list, row);
         let texts = self.texts.clone().into_iter();
         texts.flat_map(move |texts| {
             let range = range.clone();
@@ -314,24 +343,25 @@ impl<'b> Lists<'b> {
 
 impl<'b> Rows<'b> {
     fn of(batch: &'b RecordBatch, told: Told) -> Rows<'b> {
+        let list = |name: &str| batch.column_by_name(name)?.as_list_opt();
         let mut rows = Rows {
-            batch,
+            of: TextColumns::of(batch),
+            presigned: batch.column_by_name("presigned"),
+            plaintext: batch.column_by_name("plaintext"),
+            settled: batch.column_by_name("settled"),
+            session_issued_at: batch.column_by_name("session_issued_at"),
+            candidates: list("principal_candidates"),
+            violations: list("violations"),
             names: Vec::new(),
-            role: Texts::of(batch, "role_arn"),
-            bucket: Texts::of(batch, "bucket"),
-            object_key: Texts::of(batch, "object_key"),
-            list_prefix: Texts::of(batch, "list_prefix"),
             event_time: batch.column_by_name("event_time"),
             texts: Vec::new(),
             truths: Vec::new(),
-            times: Vec::new(),
             lists: Vec::new(),
         };
         let schema = batch.schema_ref();
         for (field, column) in schema.fields().iter().zip(batch.columns()) {
             match field.data_type() {
                 DataType::Boolean => rows.truths.push(column),
-                DataType::Timestamp(..) if field.name() != "event_time" => rows.times.push(column),
                 DataType::List(_) => rows.lists.extend(column.as_list_opt().map(Lists::of)),
                 DataType::Timestamp(..) => {}
                 _ if !told.has(field.name()) => {
@@ -345,11 +375,11 @@ impl<'b> Rows<'b> {
         rows
     }
 
-    /// What tells the row from others of the batch, but for its time.
-    fn key(&mut self, row: usize, key: &mut Vec<i32>) {
+    /// What tells a row of that time from others of the batch, but for the time itself.
+    fn key(&mut self, row: usize, at: UtcMicros, key: &mut Vec<i32>) {
         key.clear();
         key.extend(self.texts.iter().map(|texts| texts.number(row)));
-        let is_role = self.role.at(row).is_some();
+        let is_role = self.of.role_arn.at(row).is_some();
         key.extend(self.names.iter().map(|names| match names.at(row) {
             Some(name) if is_role && !name.is_empty() => i32::MAX,
             _ => names.number(row),
@@ -357,128 +387,138 @@ impl<'b> Rows<'b> {
         for truths in &self.truths {
             key.push(i32::from(truth_at(Some(truths), row)));
         }
-        for times in &self.times {
-            key.extend(halves(time_at(Some(times), row).unwrap_or(UtcMicros::MIN)));
-        }
+        // A policy sees no more of a session's issue than its age.
+        let age = time_at(self.session_issued_at, row).map(|issued_at| age_hours(issued_at, at));
+        key.push(age.map_or(-1, |hours| i32::try_from(hours).unwrap_or(i32::MAX)));
         key.extend(self.lists.iter_mut().map(|lists| lists.number(row)));
     }
 
     /// The key, or the prefix of a list.
     fn path(&self, row: usize) -> Option<&'b str> {
-        self.object_key.at(row).or_else(|| self.list_prefix.at(row))
-    }
-
-    fn text(&self, name: &str, row: usize) -> Option<String> {
-        Texts::of(self.batch, name).at(row).map(str::to_owned)
-    }
-
-    fn truth(&self, name: &str, row: usize) -> bool {
-        truth_at(self.batch.column_by_name(name), row)
+        self.of
+            .object_key
+            .at(row)
+            .or_else(|| self.of.list_prefix.at(row))
     }
 
     fn stored(&self, row: usize) -> StoredAccess {
-        let text = |name: &str| self.text(name, row);
-        let borrowed = |name: &str| Texts::of(self.batch, name).at(row);
-        let confidence = |name: &str| confidence_of(borrowed(name));
-        let principal_candidates = list_at(self.batch, "principal_candidates", row);
+        let of = &self.of;
+        let text = |texts: &Texts<'b>| texts.at(row).map(str::to_owned);
+        let truth = |column: Option<&ArrayRef>| truth_at(column, row);
+        let confidence = |texts: &Texts<'b>| confidence_of(texts.at(row));
+        let principal_candidates = self.listed_candidates(row);
         let listed = principal_candidates.len();
         // A row does not tell how many more there were.
         let candidates = listed + usize::from(listed >= CANDIDATES_MAX);
         StoredAccess {
             event_time: time_at(self.event_time, row).unwrap_or_default(),
-            event_name: text("event_name").unwrap_or_default(),
-            operation: text("operation").unwrap_or_default(),
-            outcome: text("outcome").unwrap_or_default(),
-            error_code: text("error_code"),
-            object_key: text("object_key"),
-            list_prefix: text("list_prefix"),
-            version_id: text("version_id"),
-            copy_source: text("copy_source"),
-            sse: text("sse"),
-            kms_key_arn: text("kms_key_arn"),
-            presigned: self.truth("presigned", row),
+            event_name: text(&of.event_name).unwrap_or_default(),
+            operation: text(&of.operation).unwrap_or_default(),
+            outcome: text(&of.outcome).unwrap_or_default(),
+            error_code: text(&of.error_code),
+            object_key: text(&of.object_key),
+            list_prefix: text(&of.list_prefix),
+            version_id: text(&of.version_id),
+            copy_source: text(&of.copy_source),
+            sse: text(&of.sse),
+            kms_key_arn: text(&of.kms_key_arn),
+            presigned: truth(self.presigned),
             principal: Principal {
-                identity_type: text("identity_type"),
-                principal_id: text("principal_id"),
-                arn: text("principal_arn"),
-                account_id: text("principal_account_id"),
-                user_name: text("user_name"),
-                invoked_by: text("invoked_by"),
-                session_issuer_arn: text("role_arn"),
-                session_issuer_account_id: text("role_account_id"),
-                session_name: text("session_name"),
-                source_identity: text("source_identity"),
-                session_issued_at: time_at(self.batch.column_by_name("session_issued_at"), row),
+                identity_type: text(&of.identity_type),
+                principal_id: text(&of.principal_id),
+                arn: text(&of.principal_arn),
+                account_id: text(&of.principal_account_id),
+                user_name: text(&of.user_name),
+                invoked_by: text(&of.invoked_by),
+                session_issuer_arn: text(&of.role_arn),
+                session_issuer_account_id: text(&of.role_account_id),
+                session_name: text(&of.session_name),
+                source_identity: text(&of.source_identity),
+                session_issued_at: time_at(self.session_issued_at, row),
                 ..Principal::default()
             },
             client: Client {
-                source_ip: text("source_ip"),
-                user_agent: text("user_agent"),
-                vpc_endpoint_id: text("vpc_endpoint_id"),
+                source_ip: text(&of.source_ip),
+                user_agent: text(&of.user_agent),
+                vpc_endpoint_id: text(&of.vpc_endpoint_id),
                 tls: Tls {
-                    version: text("tls_version"),
-                    plaintext: self.truth("plaintext", row),
+                    version: text(&of.tls_version),
+                    plaintext: truth(self.plaintext),
                 },
                 auth_method: None,
             },
             target: Target {
-                aws_account_id: text("aws_account_id"),
-                aws_region: text("aws_region"),
-                bucket: text("bucket"),
-                bucket_account_id: text("bucket_account_id"),
+                aws_account_id: text(&of.aws_account_id),
+                aws_region: text(&of.aws_region),
+                bucket: text(&of.bucket),
+                bucket_account_id: text(&of.bucket_account_id),
             },
             attribution: Attribution {
-                access_path: path_of(borrowed("access_path")),
-                session_confidence: confidence("session_confidence"),
-                workspace_id: text("workspace_id"),
-                workspace_confidence: confidence("workspace_confidence"),
-                cluster_id: text("cluster_id"),
-                cluster_confidence: confidence("cluster_confidence"),
-                job_id: text("job_id"),
-                job_run_id: text("job_run_id"),
-                job_confidence: confidence("job_confidence"),
-                task_key: text("task_key"),
-                task_confidence: confidence("task_confidence"),
-                principal: text("principal"),
-                principal_kind: borrowed("principal_kind").and_then(PrincipalKind::parse),
-                principal_confidence: confidence("principal_confidence"),
+                access_path: path_of(of.access_path.at(row)),
+                session_confidence: confidence(&of.session_confidence),
+                workspace_id: text(&of.workspace_id),
+                workspace_confidence: confidence(&of.workspace_confidence),
+                cluster_id: text(&of.cluster_id),
+                cluster_confidence: confidence(&of.cluster_confidence),
+                job_id: text(&of.job_id),
+                job_run_id: text(&of.job_run_id),
+                job_confidence: confidence(&of.job_confidence),
+                task_key: text(&of.task_key),
+                task_confidence: confidence(&of.task_confidence),
+                principal: text(&of.principal),
+                principal_kind: of.principal_kind.at(row).and_then(PrincipalKind::parse),
+                principal_confidence: confidence(&of.principal_confidence),
                 principal_candidate_count: u32::try_from(candidates).unwrap_or(u32::MAX),
                 principal_candidates,
-                unattributed_reason: borrowed("unattributed_reason")
+                unattributed_reason: of
+                    .unattributed_reason
+                    .at(row)
                     .and_then(UnattributedReason::parse),
                 ..Attribution::default()
             },
-            credential: borrowed("credential")
+            credential: of
+                .credential
+                .at(row)
                 .and_then(Credential::parse)
                 .unwrap_or(Credential::Unknown),
-            settled: self.truth("settled", row),
-            dataset: text("dataset"),
+            settled: truth(self.settled),
+            dataset: text(&of.dataset),
             violated: self.violated(row),
         }
     }
 
+    fn listed_candidates(&self, row: usize) -> Vec<String> {
+        let Some(list) = self.candidates.filter(|list| list.is_valid(row)) else {
+            return Vec::new();
+        };
+        let texts = list.values().as_string_opt::<i32>();
+        items_of(list, row)
+            .filter_map(|at| text_at(texts, at).map(str::to_owned))
+            .collect()
+    }
+
     fn violated(&self, row: usize) -> Vec<StoredViolation> {
-        let column = self.batch.column_by_name("violations");
-        let list = column.and_then(|column| column.as_list_opt::<i32>());
-        let Some(items) = list
-            .filter(|list| list.is_valid(row))
-            .map(|list| list.value(row))
-        else {
+        let Some(list) = self.violations.filter(|list| list.is_valid(row)) else {
             return Vec::new();
         };
-        let Some(items) = items.as_struct_opt() else {
-            return Vec::new();
-        };
+        let members = list.values().as_struct_opt();
         let [rules, severities, exceptions] = STORED.map(|name| {
-            let texts = items.column_by_name(name);
+            let texts = members.and_then(|members| members.column_by_name(name));
             texts.and_then(|texts| texts.as_string_opt::<i32>())
         });
         let owned = |texts, at| text_at(texts, at).map(str::to_owned);
-        let each = (0..items.len()).map(|at| StoredViolation {
+        let each = items_of(list, row).map(|at| StoredViolation {
             rule: owned(rules, at).unwrap_or_default(),
             severity: owned(severities, at).unwrap_or_default(),
             exception: owned(exceptions, at),
         });
         each.collect()
     }
+}
+
+/// Places of the items of one list among those of all.
+fn items_of(list: &ListArray, row: usize) -> std::ops::Range<usize> {
+    let offsets = list.value_offsets();
+    let bound = |row: usize| offsets.get(row).and_then(|at| usize::try_from(*at).ok());
+    bound(row).unwrap_or(0)..bound(row + 1).unwrap_or(0)
 }

@@ -19,13 +19,14 @@ use crate::lake::error::LakeError;
 use crate::lake::replay::{StoredAccess, StoredViolation, event_ids, replay};
 use crate::lake::settle::files::{DateFile, Holder, Tables};
 use crate::model::{TimeSpan, UtcMicros, Verdict, Workload};
-use crate::policy::{AccessFacts, Answers, Judgement, Policy, session_age_span};
+use crate::policy::{AccessFacts, Answers, Judgement, Policy};
 use hashbrown::HashMap;
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Events told by their ids of each change, at most.
@@ -201,7 +202,6 @@ impl<'w> Worker<'w> {
             &mut self.memberships,
         );
         span = span.intersect(policy.moment(row.event_time).1);
-        span = span.intersect(session_age_span(&access));
         let location = access.object_key.or(access.list_prefix);
         let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
         let facts = AccessFacts {
@@ -277,11 +277,16 @@ fn work_through(
     let columns = columns(policy);
     let judged = Judged::default();
     let lanes = rayon::current_num_threads().max(1);
+    let next = AtomicUsize::new(0);
     let workers: Vec<Worker<'_>> = (0..lanes)
         .into_par_iter()
-        .map(|lane| {
+        .map(|_| {
             let worker = RefCell::new(Worker::new(policy, index, &judged));
-            for (number, file) in files.iter().enumerate().skip(lane).step_by(lanes) {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(file) = files.get(number) else {
+                    break;
+                };
                 let rows = replay(
                     tables,
                     file,
@@ -371,8 +376,10 @@ fn add(
             })
             .or_default();
         known.events += tally.events;
-        let room = SAMPLES_MAX.saturating_sub(known.samples.len());
-        known.samples.extend(tally.samples.iter().take(room));
+        // The first of all, whichever worker saw them.
+        known.samples.extend(&tally.samples);
+        known.samples.sort_unstable();
+        known.samples.truncate(SAMPLES_MAX);
     };
     for flag in now.iter().filter(|(rule, _)| !rules_before.contains(*rule)) {
         note(newly, *flag);

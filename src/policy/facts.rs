@@ -51,8 +51,13 @@ pub(super) struct Terms<'p> {
 /// `None` when the record tells no issue. A clock that ran behind gives 0.
 pub fn session_age_hours(access: &AccessEvent<'_>) -> Option<u32> {
     let issued_at = access.principal.session_issued_at?;
-    let age = access.event_time.0.saturating_sub(issued_at.0).max(0);
-    Some(u32::try_from(age / HOUR_MICROS).unwrap_or(u32::MAX))
+    Some(age_hours(issued_at, access.event_time))
+}
+
+/// The whole hours from the issue of a session to an event.
+pub fn age_hours(issued_at: UtcMicros, event_time: UtcMicros) -> u32 {
+    let age = event_time.0.saturating_sub(issued_at.0).max(0);
+    u32::try_from(age / HOUR_MICROS).unwrap_or(u32::MAX)
 }
 
 /// Returns the times at which [`session_age_hours`] gives the same for the same

@@ -58,7 +58,7 @@ pub use answers::Answers;
 pub use error::{PolicyError, PolicyErrors};
 pub use examples::{Example, Tested};
 pub use exceptions::Exception;
-pub use facts::{AccessFacts, Moment, session_age_hours, session_age_span};
+pub use facts::{AccessFacts, Moment, age_hours, session_age_hours, session_age_span};
 pub use findings::{Finding, FindingKind};
 pub use judge::Judgement;
 pub use loaded::{Policy, PolicyFile};

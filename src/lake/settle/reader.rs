@@ -44,6 +44,18 @@ pub fn open<F: ChunkReader + 'static>(
     file: F,
     columns: &[&str],
 ) -> Result<ParquetRecordBatchReader> {
+    open_in(BATCH_ROWS, file, columns)
+}
+
+/// The same, in batches of that many rows.
+///
+/// # Errors
+/// When it is no Parquet file.
+pub fn open_in<F: ChunkReader + 'static>(
+    batch_rows: usize,
+    file: F,
+    columns: &[&str],
+) -> Result<ParquetRecordBatchReader> {
     let options = ArrowReaderOptions::new();
     let metadata = ArrowReaderMetadata::load(&file, options.clone())?;
     let fields: Vec<Field> = metadata
@@ -57,7 +69,7 @@ pub fn open<F: ChunkReader + 'static>(
     let mask = ProjectionMask::columns(metadata.parquet_schema(), columns.iter().copied());
     ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_projection(mask)
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(batch_rows)
         .build()
 }
 
