@@ -265,9 +265,6 @@ const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
 /// What Kubernetes and ECS give a process by default is 30 seconds.
 const GRACE: Duration = Duration::from_secs(25);
 
-/// As long as the first verdicts on events can be looked up.
-const KEEP_REPLACED: Duration = Duration::from_secs(90 * 86_400);
-
 /// A store that is away for longer is somebody's business.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -304,14 +301,14 @@ impl RawRun {
                     .to_owned(),
             });
         }
-        let keep_replaced = self.keep_replaced.unwrap_or(KEEP_REPLACED);
+        let keep_replaced = self.keep_replaced.filter(|keep| !keep.is_zero());
         let least = Duration::from_secs(RETENTION_DAYS_MIN.unsigned_abs() * 86_400);
-        if !keep_replaced.is_zero() && keep_replaced < least {
+        if keep_replaced.is_some_and(|keep| keep < least) {
             return Err(ConfigError::Value {
                 key: "run.keep_replaced",
                 problem: format!(
                     "files that a writer is about to commit could be deleted after less than \
-                     {RETENTION_DAYS_MIN} days; write for example `90d`, or `0s` for ever"
+                     {RETENTION_DAYS_MIN} days; write for example `90d`"
                 ),
             });
         }
@@ -330,7 +327,7 @@ impl RawRun {
             grace: self.grace.unwrap_or(GRACE),
             patience: self.patience.unwrap_or(PATIENCE),
             settle_interval: self.settle_interval.filter(|interval| !interval.is_zero()),
-            keep_replaced: Some(keep_replaced).filter(|keep| !keep.is_zero()),
+            keep_replaced,
             limits,
         })
     }

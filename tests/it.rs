@@ -13,6 +13,8 @@
 mod bad_input;
 #[path = "it/cloud.rs"]
 mod cloud;
+#[path = "it/compact.rs"]
+mod compact;
 #[path = "it/compose.rs"]
 mod compose;
 #[path = "it/copies.rs"]

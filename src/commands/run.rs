@@ -14,7 +14,7 @@ use crate::lake::store::lake_url;
 use crate::pipeline::commit::Company;
 use crate::pipeline::meters::Meters;
 use crate::pipeline::settle::SettleJob;
-use crate::pipeline::upkeep::{Upkeep, follow_databricks, settle_regularly};
+use crate::pipeline::upkeep::{Upkeep, follow_databricks, tidy_regularly};
 use crate::pipeline::worker::{WorkerJob, work};
 use clap::Args;
 use std::net::SocketAddr;
@@ -154,21 +154,16 @@ async fn start(common: &Common, arguments: RunArguments) -> anyhow::Result<Start
             meters.clone(),
         )));
     }
-    if let Some(interval) = run.settle_interval {
-        let identity = config.identity.clone();
-        let job = move || SettleJob::new(in_use.now(), identity.clone(), scan::now);
-        beside.push(tokio::spawn(settle_regularly(
-            config.lake.clone(),
-            Upkeep {
-                interval,
-                keep_replaced: run.keep_replaced,
-            },
-            queue.clone(),
-            job,
-            meters.clone(),
-            stop.clone(),
-        )));
-    }
+    let identity = config.identity.clone();
+    let settle_job = move || SettleJob::new(in_use.now(), identity.clone(), scan::now);
+    beside.push(tokio::spawn(tidy_regularly(
+        config.lake.clone(),
+        Upkeep::new(run.settle_interval, run.keep_replaced),
+        queue.clone(),
+        settle_job,
+        meters.clone(),
+        stop.clone(),
+    )));
     tracing::info!(queue = url, lake = config.lake, waiting = depth.waiting, %listen, "working");
     let job = WorkerJob {
         queue,

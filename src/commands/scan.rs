@@ -74,7 +74,7 @@ pub async fn run(common: &Common, arguments: ScanArguments) -> anyhow::Result<Ex
     let bar = Arc::new(Bar::default());
     let remote = match remote.as_slice() {
         [] => None,
-        sources => Some(list_remote(sources).await?),
+        sources => Some(list_remote(sources, &config.lake).await?),
     };
     let mut lake = Lake::open(&config.lake).await?;
     let import = match arguments.databricks.or(config.databricks_dir) {
@@ -135,8 +135,13 @@ pub async fn run(common: &Common, arguments: ScanArguments) -> anyhow::Result<Ex
 }
 
 /// Everything that lies under these prefixes, and the buckets that it is in.
-async fn list_remote(sources: &[String]) -> anyhow::Result<(Arc<S3Objects>, Vec<ListedObject>)> {
+async fn list_remote(
+    sources: &[String],
+    lake: &str,
+) -> anyhow::Result<(Arc<S3Objects>, Vec<ListedObject>)> {
     let objects = Arc::new(S3Objects::new(&load_config(None).await));
+    let lake = lake_url(lake)?;
+    let lake = bucket_and_prefix(&lake);
     let mut listed = Vec::new();
     for source in sources {
         let unsupported = || SourceError::Unsupported {
@@ -147,6 +152,16 @@ async fn list_remote(sources: &[String]) -> anyhow::Result<(Arc<S3Objects>, Vec<
         // As it is written: a prefix need not end with a slash.
         let written = source.trim_start_matches("s3://").split_once('/');
         let prefix = written.map_or("", |(_, prefix)| prefix);
+        if let Some((lake_bucket, lake_prefix)) = &lake
+            && *lake_bucket == bucket
+            && (lake_prefix.starts_with(prefix) || prefix.starts_with(lake_prefix))
+        {
+            let told = format!(
+                "the lake lies in `{source}`: each scan would read what the last one wrote; name \
+                 the prefix of the logs"
+            );
+            return Err(super::UsageError(told).into());
+        }
         let before = listed.len();
         let bucket: Arc<str> = bucket.into();
         let show = |found: crate::aws::s3::Found| {

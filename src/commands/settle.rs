@@ -2,7 +2,7 @@
 
 use super::{Common, UsageError, databricks, last_policy, output, settle_summary};
 use crate::lake::Lake;
-use crate::lake::compact::compact;
+use crate::lake::compact::{SMALL_FILES_MIN, compact};
 use crate::lake::settle::files::read_date;
 use crate::lake::vacuum::{RETENTION_DAYS_MIN, vacuum};
 use crate::model::UtcMicros;
@@ -120,7 +120,10 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
     let outcome = settle(&mut lake, job, bar.clone()).await;
     bar.finish();
     let report = outcome?;
-    compact(&mut lake).await?;
+    // What was settled stands; that the rest is tidy can wait.
+    if let Err(error) = compact(&mut lake, SMALL_FILES_MIN).await {
+        tracing::warn!(%error, "small files could not be put together");
+    }
     let vacuumed = match retention {
         Some(retention) => vacuum(&mut lake, retention, arguments.vacuum_force).await?,
         None => Vec::new(),

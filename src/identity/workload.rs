@@ -22,16 +22,28 @@ type ByName = HashMap<String, Vec<(TimeSpan, Membership)>, foldhash::fast::Fixed
 #[derive(Default)]
 pub struct Memberships {
     known: HashMap<Option<PrincipalKind>, ByName>,
+    /// How many there are.
+    count: usize,
     /// Of these people.
     of: Option<Arc<()>>,
 }
 
 impl Memberships {
+    /// How many are kept.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Forgets everything if it is not of these people.
     fn be_of(&mut self, people: &People) {
         let edition = people.edition();
         if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, edition)) {
             self.known.clear();
+            self.count = 0;
             self.of = Some(edition.clone());
         }
     }
@@ -70,6 +82,7 @@ impl IdentityIndex {
                         let mut of = TimeSpan::ALWAYS;
                         let membership = self.membership(name, kind, at, interest, &mut of);
                         known.push((of, membership.clone()));
+                        memberships.count += 1;
                         (of, membership)
                     });
                     span = span.intersect(of);

@@ -6,7 +6,8 @@
 //! on reading.
 //!
 //! Deliberately absent: `s3_access` and `s3_amendments`, which `settle` sorts as it
-//! puts them together.
+//! puts them together; and `digest_objects`, whose rows are so large that a few thousand
+//! of them would not fit memory.
 
 use super::delta::LakeTable;
 use super::error::LakeError;
@@ -16,17 +17,16 @@ use deltalake::kernel::transaction::TransactionError;
 use std::num::NonZeroU64;
 
 /// Tables whose rows nobody sorts, in the order in which they are compacted.
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 4] = [
     "sts_sessions",
     "ec2_instances",
     "notifications",
-    "digest_objects",
     "log_objects",
 ];
 
 /// Small files below which a table is left as it is: a commit in a minute makes as many
 /// in two hours.
-const SMALL_FILES_MIN: usize = 120;
+pub const SMALL_FILES_MIN: usize = 120;
 
 /// Files as large as this are not touched again.
 const TARGET_BYTES: NonZeroU64 = match NonZeroU64::new(64 * 1024 * 1024) {
@@ -42,16 +42,16 @@ pub struct Compacted {
     pub files_after: u64,
 }
 
-/// Compacts the tables that need it, whoever appends meanwhile. A table that another
+/// Compacts the tables that have so many small files, whoever appends meanwhile. A table that another
 /// process compacts at the same time is left to that one.
 ///
 /// # Errors
 /// When a table cannot be read or written. Tables before it are done.
-pub async fn compact(lake: &mut Lake) -> Result<Vec<Compacted>, LakeError> {
+pub async fn compact(lake: &mut Lake, small_files_min: usize) -> Result<Vec<Compacted>, LakeError> {
     lake.refresh().await?;
     let mut done = Vec::new();
     for table in lake.tables().filter(|table| TABLES.contains(&table.name)) {
-        done.extend(compact_table(table).await?);
+        done.extend(compact_table(table, small_files_min).await?);
     }
     if !done.is_empty() {
         lake.refresh().await?;
@@ -59,10 +59,13 @@ pub async fn compact(lake: &mut Lake) -> Result<Vec<Compacted>, LakeError> {
     Ok(done)
 }
 
-async fn compact_table(table: &LakeTable) -> Result<Option<Compacted>, LakeError> {
+async fn compact_table(
+    table: &LakeTable,
+    small_files_min: usize,
+) -> Result<Option<Compacted>, LakeError> {
     let files = table.files();
     let small = files.iter().filter(|file| file.bytes < TARGET_BYTES.get());
-    if small.count() < SMALL_FILES_MIN {
+    if small.count() < small_files_min {
         return Ok(None);
     }
     let compacted = table

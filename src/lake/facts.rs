@@ -24,6 +24,10 @@ pub const INSTANCES_READ_MAX: usize = 50_000;
 /// Rows this much older than the newest commit are not read for their copies.
 const COPY_REACH_SECONDS: i64 = 6 * 3600;
 
+/// Digests that were only counted, as before they were kept: they are read once more.
+const UNREAD_DIGEST: &str =
+    "coalesce(kind = 'digest' AND status = 'ignored' AND sha256 IS NULL, false)";
+
 /// Loads the ledger of source objects, or of those committed since then.
 ///
 /// # Errors
@@ -36,7 +40,7 @@ pub async fn read_ledger(lake: &Lake, since: Option<UtcMicros>) -> Result<Ledger
     };
     let text = format!(
         "SELECT uri, version_id, etag, CASE WHEN status = 'committed' AND records > 0 \
-         THEN sha256 END AS content FROM log_objects WHERE {}",
+         THEN sha256 END AS content FROM log_objects WHERE {} AND NOT {UNREAD_DIGEST}",
         recent("committed_at")
     );
     each_batch(lake, &text, |batch| {

@@ -42,7 +42,15 @@ pub struct Stored {
 const VERSIONS_MAX: u64 = 500;
 
 /// Columns of the ledger that tell objects apart.
-const OBJECT_COLUMNS: [&str; 6] = ["uri", "version_id", "etag", "status", "records", "sha256"];
+const OBJECT_COLUMNS: [&str; 7] = [
+    "uri",
+    "version_id",
+    "etag",
+    "status",
+    "kind",
+    "records",
+    "sha256",
+];
 
 /// Columns of rows that tell copies.
 const COPY_COLUMNS: [&str; 8] = [
@@ -137,10 +145,17 @@ impl Stored {
 fn note_objects(file: &Bytes, ledger: &mut Ledger) -> parquet::errors::Result<()> {
     for batch in reader::open(file.clone(), &OBJECT_COLUMNS)? {
         let batch = batch?;
-        let [uri, version, etag, status, _, sha256] =
+        let [uri, version, etag, status, kind, _, sha256] =
             OBJECT_COLUMNS.map(|name| Texts::of(&batch, name));
         let records = batch.column_by_name("records");
         for row in 0..batch.num_rows() {
+            // A writer of before only counted them.
+            let is_unread_digest = kind.at(row) == Some("digest")
+                && status.at(row) == Some("ignored")
+                && sha256.at(row).is_none();
+            if is_unread_digest {
+                continue;
+            }
             let has_records = reader::int64_at(records, row).is_some_and(|records| records > 0);
             let read = has_records && status.at(row) == Some("committed");
             let content = sha256.at(row).filter(|_| read);

@@ -306,8 +306,11 @@ impl Decider {
         let before = std::mem::replace(self, fresh);
         self.warned = before.warned;
         self.answers = before.answers;
-        self.memberships = before.memberships;
-        if before.seen.len() + before.judgements.len() <= DISTINCT_MAX {
+        // Less than half, or there would be as much again at once.
+        if before.memberships.len() <= DISTINCT_MAX / 4 {
+            self.memberships = before.memberships;
+        }
+        if before.seen.len() + before.judgements.len() <= DISTINCT_MAX / 2 {
             self.seen = before.seen;
             self.judgements = before.judgements;
         }
@@ -337,6 +340,7 @@ impl Decider {
             + self.read.len()
             + self.attributions.len()
             + self.workloads.len()
+            + self.memberships.len()
             + self.decisions.len();
         if distinct > DISTINCT_MAX {
             self.forget();

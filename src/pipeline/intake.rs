@@ -135,6 +135,8 @@ enum Fetched {
     Whole(Box<(SourceObject, Vec<u8>)>),
     /// It needs more memory than it was given.
     Needs(u64),
+    /// The lake has it: what was opened says so, and it need not be read.
+    Known,
 }
 
 impl Intake {
@@ -370,21 +372,13 @@ impl Intake {
         let (object, stored) = match fetched {
             Fetched::Whole(whole) => *whole,
             Fetched::Needs(bytes) => return Ended::Needs(bytes),
+            Fetched::Known => {
+                self.0.meters.known.inc();
+                job.share.take().into_iter().for_each(Share::durable);
+                return Ended::Handed;
+            }
         };
         let share = job.share.take();
-        let known = {
-            let ledger = self.0.ledger.read();
-            ledger.has_object(
-                &object.uri,
-                object.version_id.as_deref(),
-                object.etag.as_deref(),
-            )
-        };
-        if known {
-            self.0.meters.known.inc();
-            share.into_iter().for_each(Share::durable);
-            return Ended::Handed;
-        }
         let make = |seq| {
             Assigned::Object(Box::new(AssignedObject {
                 seq,
@@ -428,7 +422,7 @@ impl Intake {
         );
         if last || hopeless {
             let tries = job.receive_count;
-            tracing::warn!(uri, tries, %error, "not fetched; its message will come again");
+            tracing::warn!(uri, tries, %error, "not fetched; it is tried again later");
             return false;
         }
         let wait = Duration::from_millis(100_u64 << tries.min(6));
@@ -455,6 +449,14 @@ impl Intake {
         object.version_id = opened.version_id.clone().or(object.version_id);
         object.etag = opened.etag.clone();
         object.signature = opened.signature.clone();
+        let known = {
+            let ledger = self.0.ledger.read();
+            let (version, etag) = (object.version_id.as_deref(), object.etag.as_deref());
+            ledger.has_object(&object.uri, version, etag)
+        };
+        if known {
+            return Ok((Fetched::Known, reservation));
+        }
         let fits = |needed: u64| {
             needed <= reservation.bytes().saturating_add(OVERDRAFT_MAX)
                 || reservation.covers(needed)

@@ -2,8 +2,9 @@
 //! notifications, a scan does with everything that is there already, by the same code.
 //!
 //! Objects go out in the order of their delivery, because sessions are issued before they
-//! are used; so all of them are listed first, some 200 bytes each. What could not be
-//! fetched is left, and may be made a queue of again.
+//! are used; so all of them are listed first, some 300 bytes each. Some are fetched at a
+//! time, and a large one may be overtaken by those behind it. What could not be fetched is
+//! left, and may be made a queue of again.
 //!
 //! INVARIANT (it ends): when every object went out, whoever receives is told to stop.
 
@@ -26,8 +27,9 @@ pub struct ListedObject {
     pub bytes: u64,
 }
 
-/// What a message says that came so often in vain that what S3 refuses is recorded.
-const RECEIVES: u32 = 100;
+/// As if it had come as often as it takes to record that an object is gone. What S3 refuses
+/// is not recorded so soon: it is left.
+const RECEIVES: u32 = 3;
 
 /// Longer than any object takes: nobody has to renew a lease on one.
 pub const HIDE: Duration = Duration::from_secs(12 * 3600);

@@ -8,7 +8,7 @@ use super::commit::Change;
 use super::meters::Meters;
 use super::settle::{SettleJob, settle};
 use crate::aws::queue::MessageQueue;
-use crate::lake::compact::compact;
+use crate::lake::compact::{SMALL_FILES_MIN, compact};
 use crate::lake::databricks::{import_version, read_databricks};
 use crate::lake::vacuum::vacuum;
 use crate::lake::{Lake, LakeError};
@@ -52,16 +52,27 @@ pub async fn follow_databricks(url: url::Url, changes: mpsc::Sender<Change>) {
     }
 }
 
-/// When a lake is tidied, and what goes.
+/// When a lake is tidied, and what is done then.
 #[derive(Clone, Copy, Debug)]
 pub struct Upkeep {
-    /// From one settle to the next, about.
+    /// From one round to the next, about.
     pub interval: Duration,
+    /// Whether rows are settled; small files are put together in any case.
+    pub settles: bool,
     /// For how long files are kept that were replaced; for ever if there is none.
     pub keep_replaced: Option<Duration>,
 }
 
 impl Upkeep {
+    /// The rounds of a worker that settles so often, if it does.
+    pub fn new(settle_interval: Option<Duration>, keep_replaced: Option<Duration>) -> Upkeep {
+        Upkeep {
+            interval: settle_interval.unwrap_or(COMPACT_INTERVAL),
+            settles: settle_interval.is_some(),
+            keep_replaced,
+        }
+    }
+
     /// Whether it is this round that vacuums: by chance, so that each worker does so once
     /// a day, about, and none needs to know of the others.
     fn vacuums_now(&self, chance: f64) -> Option<chrono::Duration> {
@@ -73,12 +84,15 @@ impl Upkeep {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Settles again and again, a while after the last time.
+/// How often small files are put together where nothing is settled.
+const COMPACT_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+
+/// Settles and tidies again and again, a while after the last time.
 ///
 /// What is settled must be known, and what waits on the queue is not: nothing is settled
 /// that is younger than the oldest message of the last hour, less the time that
 /// CloudTrail takes. Where messages wait and none came for an hour, nothing is.
-pub async fn settle_regularly(
+pub async fn tidy_regularly(
     location: String,
     upkeep: Upkeep,
     queue: Arc<dyn MessageQueue>,
@@ -92,6 +106,10 @@ pub async fn settle_regularly(
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(wait) => {}
+        }
+        tidy_once(&location, upkeep.vacuums_now(fastrand::f64())).await;
+        if !upkeep.settles {
+            continue;
         }
         let outcome = match (queue.depth().await, meters.oldest_sent()) {
             (Err(error), _) => {
@@ -109,8 +127,7 @@ pub async fn settle_regularly(
             (Ok(_), oldest) => {
                 let mut job = job();
                 job.trail_until_max = oldest.unwrap_or(UtcMicros::MAX);
-                let vacuum = upkeep.vacuums_now(fastrand::f64());
-                match settle_once(&location, job, vacuum).await {
+                match settle_once(&location, job).await {
                     Ok(rows) => {
                         tracing::info!(rows, "settled");
                         "done"
@@ -128,20 +145,30 @@ pub async fn settle_regularly(
 }
 
 /// A lake of its own: the worker's appends go on meanwhile.
-async fn settle_once(
-    location: &str,
-    job: SettleJob,
-    keep_replaced: Option<chrono::Duration>,
-) -> Result<u64, LakeError> {
+async fn settle_once(location: &str, job: SettleJob) -> Result<u64, LakeError> {
     let mut lake = Lake::open(location).await?;
     let report = settle(&mut lake, job, Arc::new(())).await?;
-    compact(&mut lake).await?;
-    if let Some(keep) = keep_replaced {
-        let vacuumed = vacuum(&mut lake, keep, false).await?;
-        let files: u64 = vacuumed.iter().map(|of| of.files).sum();
-        tracing::info!(files, "vacuumed");
-    }
     Ok(report.settled)
+}
+
+/// Puts small files together, and deletes what was replaced that long ago. What fails is
+/// tried again in the next round.
+async fn tidy_once(location: &str, keep_replaced: Option<chrono::Duration>) {
+    let mut lake = match Lake::open(location).await {
+        Ok(lake) => lake,
+        Err(error) => return tracing::warn!(%error, "the lake could not be tidied"),
+    };
+    if let Err(error) = compact(&mut lake, SMALL_FILES_MIN).await {
+        tracing::warn!(%error, "small files could not be put together");
+    }
+    let Some(keep) = keep_replaced else { return };
+    match vacuum(&mut lake, keep, false).await {
+        Ok(vacuumed) => {
+            let files: u64 = vacuumed.iter().map(|of| of.files).sum();
+            tracing::info!(files, "vacuumed");
+        }
+        Err(error) => tracing::warn!(%error, "replaced files could not be deleted"),
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +179,7 @@ mod tests {
     fn a_worker_vacuums_once_a_day_about() {
         let upkeep = |hours: u64| Upkeep {
             interval: Duration::from_secs(hours * 3600),
+            settles: true,
             keep_replaced: Some(30 * DAY),
         };
         let rounds = |hours: u64, chance: f64| upkeep(hours).vacuums_now(chance).is_some();

@@ -6,8 +6,10 @@ use super::mentions::EntityType;
 use hashbrown::HashMap;
 use std::sync::Arc;
 
-/// Answers kept before everything is forgotten: some tens of MB.
-const ANSWERS_MAX: usize = 200_000;
+/// Bytes of answers kept before everything is forgotten.
+const ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What an answer takes beside its key.
+const ANSWER_BYTES: usize = 64;
 /// Lists of rules kept, likewise.
 const LISTS_MAX: usize = 4_096;
 
@@ -16,6 +18,8 @@ const LISTS_MAX: usize = 4_096;
 pub struct Answers {
     /// By the rule, and what it sees of a principal and of all the rest.
     given: HashMap<Vec<u8>, Said, foldhash::fast::FixedState>,
+    /// What these take.
+    bytes: usize,
     /// The rules that may hold, by what their scopes are told apart by.
     about: HashMap<About, Arc<[usize]>, foldhash::fast::FixedState>,
 }
@@ -38,9 +42,11 @@ impl Answers {
     }
 
     pub(super) fn keep(&mut self, key: &[u8], said: Said) {
-        if self.given.len() >= ANSWERS_MAX {
+        if self.bytes >= ANSWERS_BYTES_MAX {
             self.given.clear();
+            self.bytes = 0;
         }
+        self.bytes += key.len() + ANSWER_BYTES;
         self.given.insert(key.to_vec(), said);
     }
 

@@ -53,8 +53,8 @@ pub(super) struct Judge {
 
 /// A rule as it is asked.
 struct AskedRule {
-    /// The rule alone; empty if there is none of that id.
-    set: PolicySet,
+    /// The rule alone; without it nothing can be said.
+    set: Option<PolicySet>,
     scope: Scope,
     mentions: Mentions,
     effect: Effect,
@@ -77,8 +77,7 @@ impl Judge {
         let asked = rules.iter().map(|rule| {
             let policy = set.policy(&PolicyId::new(&rule.id)).cloned();
             AskedRule {
-                // One rule is in conflict with no other.
-                set: PolicySet::from_policies(policy).unwrap_or_default(),
+                set: policy.and_then(|policy| PolicySet::from_policies([policy]).ok()),
                 scope: Scope::of(rule, &groups),
                 mentions: rule.mentions,
                 effect: rule.effect,
@@ -240,6 +239,7 @@ impl Judge {
         facts: &Facts<'_>,
         terms: Terms<'_>,
     ) -> Result<Said, Fault> {
+        let set = rule.set.as_ref().ok_or("the rule is not there")?;
         let inputs = facts.inputs(terms).ok_or("the operation has no action")?;
         let question = inputs.question(terms)?;
         let (uid, entities) = question.of(principal, terms.vocabulary)?;
@@ -250,9 +250,7 @@ impl Judge {
             question.context,
             None,
         )?;
-        let response = self
-            .authorizer
-            .is_authorized(&request, &rule.set, &entities);
+        let response = self.authorizer.is_authorized(&request, set, &entities);
         let diagnostics = response.diagnostics();
         if let Some(AuthorizationError::PolicyEvaluationError(error)) = diagnostics.errors().next()
         {

@@ -227,6 +227,7 @@ impl Rules {
                 }
             }
         }
+        let told_before = faults.len();
         // Told with all actions, the nearest of which is named.
         let schema = match schema() {
             Ok(schema) => schema,
@@ -262,6 +263,12 @@ impl Rules {
                     message,
                 });
             }
+        }
+        if faults.len() == told_before {
+            faults.push(PolicyError::BuiltIn {
+                message: "the schema with fewer actions refuses what the whole one accepts"
+                    .to_owned(),
+            });
         }
     }
 

@@ -61,6 +61,8 @@ pub struct Plan {
     pub regions: BTreeMap<String, &'static str>,
     /// Redirects so far.
     pub redirected: u64,
+    /// Whether objects have versions.
+    pub versioned: bool,
     /// Calls so far, and the objects that were asked for.
     pub calls: u64,
     pub asked: std::collections::BTreeSet<String>,
@@ -442,6 +444,10 @@ fn s3(
         "GET" | "HEAD" => match objects.get(&place) {
             Some(bytes) => {
                 let mut response = get(bytes, headers);
+                if inner.plan.lock().unwrap().versioned {
+                    let version = "v1".parse().unwrap();
+                    response.headers_mut().insert("x-amz-version-id", version);
+                }
                 let metadata = inner.metadata.lock().unwrap();
                 for (name, value) in metadata.get(&place).into_iter().flatten() {
                     let name = format!("x-amz-meta-{name}").parse::<header::HeaderName>();

@@ -141,13 +141,14 @@ fn what_compose_brings_up_takes_the_logs_of_a_company_into_the_lake() {
     let started = Instant::now();
     while composed.number("SELECT count(*) FROM log_objects") < objects {
         assert!(
-            started.elapsed() < Duration::from_secs(120),
+            started.elapsed() < Duration::from_secs(400),
             "it takes too long"
         );
         for worker in &workers {
             assert!(worker.lock().unwrap().try_wait().unwrap().is_none());
         }
-        std::thread::sleep(Duration::from_millis(300));
+        // Each question costs the stand-in for S3 more than some objects.
+        std::thread::sleep(Duration::from_secs(3));
     }
     for worker in &workers {
         assert_eq!(terminate(worker).code(), Some(0));

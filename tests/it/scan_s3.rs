@@ -1,4 +1,4 @@
-//! A scan of a bucket writes what a scan of the same files writes.
+//! A scan of a bucket writes the events that a scan of the same files writes.
 
 use super::cloud::{Cloud, Refusal};
 use super::scene::*;
@@ -37,6 +37,53 @@ fn a_bucket_is_scanned_like_a_folder_and_once_only() {
     assert_eq!(status, Some(0));
     assert_eq!(report["objects"]["known"], 20);
     scene.check_lake(&lake, "scanned again");
+
+    // A listing tells no versions; the objects themselves do.
+    let scene = scene.begin(Cloud::start());
+    scene.cloud.plan().versioned = true;
+    std::fs::remove_dir_all(&lake).unwrap();
+    for known in [0, 20] {
+        let (status, report, told) = scan(&scene, &["s3://trail/"]);
+        assert_eq!(status, Some(0), "{told}");
+        assert_eq!(report["objects"]["known"], known);
+    }
+    scene.check_lake(&lake, "with versions");
+    let versions = lines(&lake, "SELECT DISTINCT version_id FROM log_objects");
+    assert_eq!(versions, [["v1"]]);
+}
+
+#[test]
+fn what_may_not_be_read_is_told_and_not_recorded() {
+    let scene = Scene::new(54, 3, 10);
+    let refused = Refusal {
+        status: 403,
+        code: "AccessDenied",
+        message: "Access Denied",
+        ..unavailable(&scene.keys[0], u64::MAX)
+    };
+    scene.cloud.plan().refusals = vec![refused];
+    let (status, report, told) = scan(&scene, &["s3://trail/"]);
+    assert_eq!(status, Some(3), "{told}");
+    assert!(told.contains("1 objects could not be fetched"), "{told}");
+    assert_eq!(report["objects"]["committed"], 2);
+    scene.cloud.plan().refusals.clear();
+    let (status, ..) = scan(&scene, &["s3://trail/"]);
+    assert_eq!(status, Some(0));
+    scene.check_lake(&scene.world.path("scanned"), "once it may be read");
+}
+
+#[test]
+fn a_lake_in_the_prefix_is_refused() {
+    let scene = Scene::new(55, 1, 5);
+    for source in ["s3://trail/", "s3://trail/lake/s3_access/"] {
+        let arguments = ["scan", source];
+        let mut command = scene.world.command_in("s3://trail/lake", &arguments);
+        let output = scene.cloud.environ(&mut command, &key_of(0)).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+        assert!(errors(&output).contains("the lake lies in"));
+    }
+    assert!(scene.cloud.plan().asked.is_empty());
 }
 
 #[test]
@@ -94,11 +141,14 @@ fn an_event_of_a_bucket_is_explained_by_its_record_as_long_as_that_is_the_same()
         serde_json::from_slice(&output.stdout).unwrap()
     };
     let found = explain().to_string();
-    assert!(!found.contains("the object"), "{found}");
+    assert!(found.contains("\"original_record\""), "{found}");
     for key in &scene.keys {
         scene.cloud.put(BUCKET, key, gzip(&log_text(&[])));
     }
     let found = explain().to_string();
     let why = "the object's bytes are no longer those that were ingested";
-    assert!(found.contains(why), "{found}");
+    assert!(
+        found.contains("\"stored_row\"") && found.contains(why),
+        "{found}"
+    );
 }

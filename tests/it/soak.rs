@@ -30,6 +30,7 @@ fn resident(id: u32) -> u64 {
 fn workers_that_run_for_long_neither_grow_nor_lose_anything() {
     let minutes = std::env::var("BRICKTRAIL_SOAK_MINUTES").unwrap_or("30".to_owned());
     let minutes: u64 = minutes.parse().unwrap();
+    assert!(minutes >= 6, "less shows nothing of memory");
     let seed = seed();
     println!("BRICKTRAIL_SEED={seed}");
     let mut random = Random(seed);

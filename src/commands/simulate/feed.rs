@@ -23,6 +23,9 @@ use tokio::time::Instant;
 /// Objects on their way at a time.
 const AT_ONCE: usize = 16;
 
+/// Objects in a second, at least: one in a quarter of an hour.
+const RATE_MIN: f64 = 0.001;
+
 /// Where a trail goes.
 pub struct Feed {
     bucket: String,
@@ -42,8 +45,8 @@ impl Feed {
         let no_place = || UsageError(format!("--to `{to}` is no place; write s3://BUCKET/PREFIX"));
         let url = lake_url(to).map_err(|_| no_place())?;
         let (bucket, prefix) = bucket_and_prefix(&url).ok_or_else(no_place)?;
-        if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-            return Err(UsageError("--rate takes a number above 0".to_owned()).into());
+        if rate.is_some_and(|rate| !(rate.is_finite() && rate >= RATE_MIN)) {
+            return Err(UsageError(format!("--rate takes a number, at least {RATE_MIN}")).into());
         }
         let config = load_config(queue.and_then(region_of)).await;
         Ok(Feed {
