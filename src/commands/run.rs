@@ -158,7 +158,7 @@ async fn start(common: &Common, arguments: RunArguments) -> anyhow::Result<Start
     let settle_job = move || SettleJob::new(in_use.now(), identity.clone(), scan::now);
     beside.push(tokio::spawn(tidy_regularly(
         config.lake.clone(),
-        Upkeep::new(run.settle_interval, run.keep_replaced),
+        Upkeep::new(run.settle_interval, run.keep_replaced, scan::now),
         queue.clone(),
         settle_job,
         meters.clone(),

@@ -121,7 +121,7 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
     bar.finish();
     let report = outcome?;
     // What was settled stands; that the rest is tidy can wait.
-    if let Err(error) = compact(&mut lake, SMALL_FILES_MIN).await {
+    if let Err(error) = compact(&mut lake, SMALL_FILES_MIN, super::scan::now()).await {
         tracing::warn!(%error, "small files could not be put together");
     }
     let vacuumed = match retention {

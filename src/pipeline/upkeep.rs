@@ -61,15 +61,22 @@ pub struct Upkeep {
     pub settles: bool,
     /// For how long files are kept that were replaced; for ever if there is none.
     pub keep_replaced: Option<Duration>,
+    /// The clock.
+    pub now: fn() -> UtcMicros,
 }
 
 impl Upkeep {
     /// The rounds of a worker that settles so often, if it does.
-    pub fn new(settle_interval: Option<Duration>, keep_replaced: Option<Duration>) -> Upkeep {
+    pub fn new(
+        settle_interval: Option<Duration>,
+        keep_replaced: Option<Duration>,
+        now: fn() -> UtcMicros,
+    ) -> Upkeep {
         Upkeep {
             interval: settle_interval.unwrap_or(COMPACT_INTERVAL),
             settles: settle_interval.is_some(),
             keep_replaced,
+            now,
         }
     }
 
@@ -107,7 +114,8 @@ pub async fn tidy_regularly(
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(wait) => {}
         }
-        tidy_once(&location, upkeep.vacuums_now(fastrand::f64())).await;
+        let vacuum = upkeep.vacuums_now(fastrand::f64());
+        tidy_once(&location, vacuum, (upkeep.now)()).await;
         if !upkeep.settles {
             continue;
         }
@@ -153,12 +161,12 @@ async fn settle_once(location: &str, job: SettleJob) -> Result<u64, LakeError> {
 
 /// Puts small files together, and deletes what was replaced that long ago. What fails is
 /// tried again in the next round.
-async fn tidy_once(location: &str, keep_replaced: Option<chrono::Duration>) {
+async fn tidy_once(location: &str, keep_replaced: Option<chrono::Duration>, now: UtcMicros) {
     let mut lake = match Lake::open(location).await {
         Ok(lake) => lake,
         Err(error) => return tracing::warn!(%error, "the lake could not be tidied"),
     };
-    if let Err(error) = compact(&mut lake, SMALL_FILES_MIN).await {
+    if let Err(error) = compact(&mut lake, SMALL_FILES_MIN, now).await {
         tracing::warn!(%error, "small files could not be put together");
     }
     let Some(keep) = keep_replaced else { return };
@@ -181,6 +189,7 @@ mod tests {
             interval: Duration::from_secs(hours * 3600),
             settles: true,
             keep_replaced: Some(30 * DAY),
+            now: || UtcMicros(0),
         };
         let rounds = |hours: u64, chance: f64| upkeep(hours).vacuums_now(chance).is_some();
         assert!(rounds(6, 0.24) && !rounds(6, 0.26));

@@ -1,5 +1,6 @@
 //! Small files become few, and nothing that they said is forgotten.
 
+use super::cloud::now;
 use super::scene::lines;
 use super::world::*;
 use bricktrail::lake::Lake;
@@ -70,8 +71,8 @@ fn small_files_are_put_together_and_the_ledger_forgets_nothing() {
         let mut lake = Lake::open(place.to_str().unwrap()).await.unwrap();
         let files = files_of(&lake, "log_objects");
         assert!(files >= 12, "{files} files");
-        assert_eq!(compact(&mut lake, 100).await.unwrap(), []);
-        let compacted = compact(&mut lake, 5).await.unwrap();
+        assert_eq!(compact(&mut lake, 100, now()).await.unwrap(), []);
+        let compacted = compact(&mut lake, 5, now()).await.unwrap();
         assert!(compacted.len() >= 2, "{compacted:?}");
         assert!(
             compacted
@@ -112,7 +113,7 @@ fn several_compact_while_others_append() {
         let work = || async {
             let mut lake = Lake::open(&place).await.unwrap();
             for _ in 0..4 {
-                compact(&mut lake, 3).await.unwrap();
+                compact(&mut lake, 3, now()).await.unwrap();
             }
         };
         tokio::join!(work(), work());
