@@ -266,9 +266,16 @@ pub fn shared(worker: Child) -> Arc<Mutex<Child>> {
 /// What a worker answers at the address that its log tells last.
 pub fn ask(scene: &Scene, number: u32, path: &str) -> String {
     let log = scene.world.path(&format!("worker-{number}.log"));
-    let log = std::fs::read_to_string(log).unwrap();
-    let (_, rest) = log.rsplit_once("\"listen\":\"").unwrap();
-    let address = rest.split('"').next().unwrap();
+    let started = Instant::now();
+    // Others may have done all the work before it was ready.
+    let address = loop {
+        let told = std::fs::read_to_string(&log).unwrap();
+        if let Some((_, rest)) = told.rsplit_once("\"listen\":\"") {
+            break rest.split('"').next().unwrap().to_owned();
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "{told}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
