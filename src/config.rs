@@ -4,6 +4,7 @@
 //! [`Config`] is complete and checked. Command-line options win over the file,
 //! the file over the defaults, and with neither everything works.
 
+use crate::aws::objects::split_place;
 use crate::identity::IdentitySettings;
 use crate::lake::vacuum::RETENTION_DAYS_MIN;
 use crate::model::network::Cidr;
@@ -339,14 +340,10 @@ impl RunConfig {
     /// # Errors
     /// When it is written otherwise.
     pub fn read_allowed(place: &str) -> Result<AllowedBucket, ConfigError> {
-        let rest = place.strip_prefix("s3://").unwrap_or_default();
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() {
-            return Err(ConfigError::Value {
-                key: "--allow",
-                problem: format!("`{place}` names no bucket; write it like `s3://bucket/prefix/`"),
-            });
-        }
+        let (bucket, prefix) = split_place(place).ok_or_else(|| ConfigError::Value {
+            key: "--allow",
+            problem: format!("`{place}` names no bucket; write it like `s3://bucket/prefix/`"),
+        })?;
         let prefixes = (!prefix.is_empty()).then(|| prefix.to_owned());
         Ok(AllowedBucket {
             bucket: bucket.to_owned(),

@@ -5,8 +5,10 @@
 
 use crate::model::DigestSignature;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use std::sync::Arc;
 
 /// Which object is to be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,49 @@ pub struct OpenedObject {
     /// What CloudTrail signed it with, if it is a digest.
     pub signature: Option<DigestSignature>,
     pub body: BoxStream<'static, Result<Bytes, FetchError>>,
+}
+
+impl OpenedObject {
+    /// Reads the body; what is longer than `most` is cut somewhere beyond it.
+    ///
+    /// # Errors
+    /// When the service breaks off, or another number of bytes came than it said.
+    pub async fn read(self, most: u64) -> Result<Vec<u8>, FetchError> {
+        let told = self.bytes.unwrap_or(0).min(most);
+        // Plain bytes are parsed where they lie; then there is room to pad them.
+        let mut stored = Vec::with_capacity(usize::try_from(told).unwrap_or(0) + 64);
+        let mut body = self.body;
+        while let Some(bytes) = body.next().await {
+            stored.extend_from_slice(&bytes?);
+            if stored.len() as u64 > most {
+                return Ok(stored);
+            }
+        }
+        match self.bytes {
+            Some(bytes) if bytes != stored.len() as u64 => Err(FetchError::Unavailable {
+                detail: format!("{} of {bytes} bytes came", stored.len()),
+            }),
+            _ => Ok(stored),
+        }
+    }
+}
+
+/// An object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedObject {
+    pub bucket: Arc<str>,
+    pub key: String,
+    /// Without quotes.
+    pub etag: Option<String>,
+    pub bytes: u64,
+}
+
+/// Bucket and key, or prefix, of `s3://bucket/key`, as they are written; `None` for what
+/// is no such place.
+pub fn split_place(place: &str) -> Option<(&str, &str)> {
+    let rest = place.strip_prefix("s3://")?;
+    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+    (!bucket.is_empty()).then_some((bucket, key))
 }
 
 /// Where log objects lie.

@@ -2,7 +2,7 @@
 //!
 //! Buckets may lie in any region: a redirect is followed, and remembered by bucket.
 
-use super::objects::{FetchError, ObjectName, Objects, OpenedObject};
+use super::objects::{FetchError, ListedObject, ObjectName, Objects, OpenedObject};
 use crate::model::DigestSignature;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
@@ -11,7 +11,7 @@ use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Objects of S3.
 pub struct S3Objects {
@@ -138,28 +138,14 @@ impl S3Objects {
             .map(drop)
             .map_err(|error| tell(&error))
     }
-}
 
-/// An object that was found in a bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub key: String,
-    /// Without quotes.
-    pub etag: Option<String>,
-    pub bytes: u64,
-}
-
-impl S3Objects {
-    /// Shows every object under a prefix, in the order of their keys.
+    /// Every object under a prefix, in the order of their keys.
     ///
     /// # Errors
     /// Why they could not be listed.
-    pub async fn list(
-        &self,
-        bucket: &str,
-        prefix: &str,
-        mut show: impl FnMut(Found),
-    ) -> Result<(), String> {
+    pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<ListedObject>, String> {
+        let name: Arc<str> = bucket.into();
+        let mut found = Vec::new();
         let request = |client: Client| {
             let pages = client.list_objects_v2().bucket(bucket).prefix(prefix);
             pages.into_paginator().send()
@@ -180,14 +166,15 @@ impl S3Objects {
             };
             for object in page.contents.unwrap_or_default() {
                 let Some(key) = object.key else { continue };
-                show(Found {
+                found.push(ListedObject {
+                    bucket: name.clone(),
                     key,
                     etag: object.e_tag.map(|etag| etag.trim_matches('"').to_owned()),
                     bytes: object.size.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
                 });
             }
         }
-        Ok(())
+        Ok(found)
     }
 }
 

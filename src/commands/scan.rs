@@ -3,11 +3,11 @@
 use super::run::bucket_and_prefix;
 use super::{Common, databricks, last_policy, output, summary};
 use crate::aws::client::load_config;
+use crate::aws::objects::{ListedObject, split_place};
 use crate::aws::s3::S3Objects;
 use crate::lake::Lake;
 use crate::lake::store::lake_url;
 use crate::model::UtcMicros;
-use crate::pipeline::listed::ListedObject;
 use crate::pipeline::report::Report;
 use crate::pipeline::scan::{RemoteScanJob, ScanJob, scan, scan_listed};
 use crate::pipeline::source::{LocalListing, SourceError, SourceTotals};
@@ -144,42 +144,28 @@ async fn list_remote(
     let lake = bucket_and_prefix(&lake);
     let mut listed = Vec::new();
     for source in sources {
-        let unsupported = || SourceError::Unsupported {
+        let (bucket, prefix) = split_place(source).ok_or_else(|| SourceError::Unsupported {
             place: source.clone(),
-        };
-        let url = lake_url(source).map_err(|_| unsupported())?;
-        let (bucket, _) = bucket_and_prefix(&url).ok_or_else(unsupported)?;
-        // As it is written: a prefix need not end with a slash.
-        let written = source.trim_start_matches("s3://").split_once('/');
-        let prefix = written.map_or("", |(_, prefix)| prefix);
+        })?;
         if let Some((lake_bucket, lake_prefix)) = &lake
             && *lake_bucket == bucket
-            && (lake_prefix.starts_with(prefix) || prefix.starts_with(lake_prefix))
+            && (lake_prefix.starts_with(prefix)
+                || !lake_prefix.is_empty() && prefix.starts_with(lake_prefix))
         {
             let told = format!(
-                "the lake lies in `{source}`: each scan would read what the last one wrote; name \
-                 the prefix of the logs"
+                "`{source}` holds the lake, or lies in it: each scan would read what the last \
+                 one wrote; name the prefix of the logs"
             );
             return Err(super::UsageError(told).into());
         }
-        let before = listed.len();
-        let bucket: Arc<str> = bucket.into();
-        let show = |found: crate::aws::s3::Found| {
-            listed.push(ListedObject {
-                bucket: bucket.clone(),
-                key: found.key,
-                etag: found.etag,
-                bytes: found.bytes,
-            });
-        };
-        let told = objects.list(&bucket, prefix, show).await;
-        told.map_err(|told| anyhow!("list `{source}`: {told}; it takes s3:ListBucket"))?;
-        if listed.len() == before {
-            return Err(SourceError::Empty {
-                place: source.clone(),
-            }
-            .into());
+        let found = objects.list(bucket, prefix).await;
+        let found =
+            found.map_err(|told| anyhow!("list `{source}`: {told}; it takes s3:ListBucket"))?;
+        if found.is_empty() {
+            let place = source.clone();
+            return Err(SourceError::Empty { place }.into());
         }
+        listed.extend(found);
     }
     Ok((objects, listed))
 }

@@ -30,12 +30,8 @@ pub struct Memberships {
 
 impl Memberships {
     /// How many are kept.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     /// Forgets everything if it is not of these people.

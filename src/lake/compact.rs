@@ -45,12 +45,12 @@ const READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compacted {
     pub table: &'static str,
-    pub files_before: u64,
-    pub files_after: u64,
+    /// Files that became one.
+    pub files: usize,
 }
 
-/// Compacts the tables that have so many small files, whoever appends meanwhile. A table that another
-/// process compacts at the same time is left to that one.
+/// Compacts the tables that have so many small files, whoever appends meanwhile. A table
+/// that another process compacts at the same time is left to that one.
 ///
 /// # Errors
 /// When a table cannot be read or written. Tables before it are done.
@@ -88,15 +88,12 @@ async fn compact_table(
         return Ok(None);
     }
     let removes: Vec<Remove> = small.iter().map(|file| file.remove.clone()).collect();
-    let compacted = Compacted {
-        table: table.name,
-        files_before: removes.len() as u64,
-        files_after: 1,
-    };
-    let of = table.clone();
+    let (of, small_files) = (table.clone(), small.len());
     let fail = |cause: String| LakeError::encode(table.name, cause);
     let merged = tokio::task::spawn_blocking(move || merge(&of, &small)).await;
-    let merged = merged.map_err(|error| fail(error.to_string()))??;
+    let Some(merged) = merged.map_err(|error| fail(error.to_string()))?? else {
+        return Ok(None);
+    };
     let add = table.write(merged, now).await?;
     for _ in 0..CONFLICTS_MAX {
         if !table.has_all(&removes) {
@@ -107,17 +104,17 @@ async fn compact_table(
         let (adds, removes) = (vec![add.clone()], removes.clone());
         let outcome = table.replace(adds, removes, None, Vec::new()).await?;
         if let CommitOutcome::Committed { .. } = outcome {
-            let files = compacted.files_before;
-            tracing::info!(table = table.name, files, "compacted");
-            return Ok(Some(compacted));
+            let (table, files) = (table.name, small_files);
+            tracing::info!(table, files, "compacted");
+            return Ok(Some(Compacted { table, files }));
         }
     }
     table.discard(&[add]).await;
     Err(LakeError::contended(table.name, table.url(), CONFLICTS_MAX))
 }
 
-/// The rows of these files, in one.
-fn merge(table: &LakeTable, files: &[TableFile]) -> Result<EncodedFile, LakeError> {
+/// The rows of these files, in one; `None` if there are none.
+fn merge(table: &LakeTable, files: &[TableFile]) -> Result<Option<EncodedFile>, LakeError> {
     let fail = |error: ParquetError| LakeError::encode(table.name, error);
     let mut writer: Option<ArrowWriter<Vec<u8>>> = None;
     let mut rows = 0;
@@ -137,9 +134,7 @@ fn merge(table: &LakeTable, files: &[TableFile]) -> Result<EncodedFile, LakeErro
             writer.write(&batch).map_err(fail)?;
         }
     }
-    let bytes = match writer {
-        Some(writer) => writer.into_inner().map_err(fail)?,
-        None => Vec::new(),
-    };
-    Ok(EncodedFile::unpartitioned(bytes, rows))
+    let bytes = writer.map(ArrowWriter::into_inner).transpose();
+    let bytes = bytes.map_err(fail)?;
+    Ok(bytes.map(|bytes| EncodedFile::unpartitioned(bytes, rows)))
 }

@@ -307,7 +307,7 @@ impl Decider {
         self.warned = before.warned;
         self.answers = before.answers;
         // Less than half, or there would be as much again at once.
-        if before.memberships.len() <= DISTINCT_MAX / 4 {
+        if before.memberships.count() <= DISTINCT_MAX / 4 {
             self.memberships = before.memberships;
         }
         if before.seen.len() + before.judgements.len() <= DISTINCT_MAX / 2 {
@@ -340,7 +340,7 @@ impl Decider {
             + self.read.len()
             + self.attributions.len()
             + self.workloads.len()
-            + self.memberships.len()
+            + self.memberships.count()
             + self.decisions.len();
         if distinct > DISTINCT_MAX {
             self.forget();

@@ -24,12 +24,11 @@ use super::route::{Route, route};
 use super::shared_ledger::SharedLedger;
 use super::source::SourceObject;
 use super::stages::{Assigned, Note};
-use crate::aws::objects::{FetchError, ObjectName, Objects, OpenedObject};
+use crate::aws::objects::{FetchError, ObjectName, Objects};
 use crate::aws::queue::{BATCH_MAX, Message, MessageQueue, QueueError};
 use crate::lake::fact_tables::Notification;
 use crate::model::UtcMicros;
 use crate::trail::notification::{Announced, Control, Notice, decode};
-use futures::StreamExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -473,7 +472,7 @@ impl Intake {
                 return Ok((Fetched::Needs(expected), reservation));
             }
         }
-        let stored = read_body(opened).await?;
+        let stored = opened.read(LOG_OBJECT_BYTES_MAX).await?;
         object.bytes = stored.len() as u64;
         self.0.meters.fetched_bytes.inc_by(object.bytes);
         let needed = bytes_needed_by(&stored);
@@ -607,24 +606,5 @@ fn source_object(announced: &Announced, sent_at: Option<UtcMicros>) -> SourceObj
         bytes: 0,
         signature: None,
         unreadable: None,
-    }
-}
-
-async fn read_body(opened: OpenedObject) -> Result<Vec<u8>, FetchError> {
-    let told = opened.bytes.unwrap_or(0).min(LOG_OBJECT_BYTES_MAX);
-    // Plain bytes are parsed where they lie; then there is room to pad them.
-    let mut stored = Vec::with_capacity(usize::try_from(told).unwrap_or(0) + 64);
-    let mut body = opened.body;
-    while let Some(bytes) = body.next().await {
-        stored.extend_from_slice(&bytes?);
-        if stored.len() as u64 > LOG_OBJECT_BYTES_MAX {
-            break;
-        }
-    }
-    match opened.bytes {
-        Some(bytes) if bytes != stored.len() as u64 => Err(FetchError::Unavailable {
-            detail: format!("{} of {bytes} bytes came", stored.len()),
-        }),
-        _ => Ok(stored),
     }
 }

@@ -9,6 +9,7 @@
 //! INVARIANT (it ends): when every object went out, whoever receives is told to stop.
 
 use super::stages::Progress;
+use crate::aws::objects::ListedObject;
 use crate::aws::queue::{Answer, Message, MessageQueue, QueueDepth, QueueError};
 use crate::trail::key::delivery_label;
 use crate::trail::notification::{Announced, announce};
@@ -16,16 +17,6 @@ use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// An object of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedObject {
-    pub bucket: Arc<str>,
-    pub key: String,
-    /// Without quotes.
-    pub etag: Option<String>,
-    pub bytes: u64,
-}
 
 /// As if it had come as often as it takes to record that an object is gone. What S3 refuses
 /// is not recorded so soon: it is left.

@@ -74,11 +74,7 @@ fn small_files_are_put_together_and_the_ledger_forgets_nothing() {
         assert_eq!(compact(&mut lake, 100, now()).await.unwrap(), []);
         let compacted = compact(&mut lake, 5, now()).await.unwrap();
         assert!(compacted.len() >= 2, "{compacted:?}");
-        assert!(
-            compacted
-                .iter()
-                .all(|of| of.files_before >= 5 && of.files_after == 1)
-        );
+        assert!(compacted.iter().all(|of| of.files >= 5));
         assert_eq!(files_of(&lake, "log_objects"), 1);
     });
     assert_eq!(said(&place), before);

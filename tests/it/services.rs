@@ -186,7 +186,7 @@ fn the_loopback_server_keeps_the_contract() {
 
 #[test]
 fn moto_keeps_the_contract() {
-    let moto = Moto::start();
+    let moto = Server::moto();
     run(async {
         let config = config_of(&moto.url).await;
         let sqs = aws_sdk_sqs::Client::new(&config);
@@ -232,56 +232,61 @@ fn moto_keeps_the_contract() {
     });
 }
 
-/// moto's server, from PyPI, in an environment that this test makes.
-pub struct Moto {
+/// A server that somebody else made, as a process of this test.
+pub struct Server {
     pub process: Child,
     pub url: String,
 }
 
-/// moto, and the client of `deploy/compose`.
-const PACKAGES: [&str; 2] = ["moto[server]==5.2.*", "awscli==1.*"];
-
-impl Moto {
-    pub fn start() -> Moto {
-        let python = environment();
-        let port = {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            free.local_addr().unwrap().port()
-        };
-        let process = Command::new(python)
-            .args([
-                "-m",
-                "moto.server",
-                "-H",
-                "127.0.0.1",
-                "-p",
-                &port.to_string(),
-            ])
-            .env("MOTO_ACCOUNT_ID", "111122223333")
+impl Server {
+    /// Starts it, and waits until it listens on that port.
+    pub fn start(command: &mut Command, port: u16) -> Server {
+        let process = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let moto = Moto {
+        let server = Server {
             process,
             url: format!("http://127.0.0.1:{port}"),
         };
         let started = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(started.elapsed() < LONG, "moto does not answer");
+            assert!(started.elapsed() < LONG, "no answer at {}", server.url);
             std::thread::sleep(Duration::from_millis(50));
         }
-        moto
+        server
+    }
+
+    /// moto, from PyPI, in an environment that this makes.
+    pub fn moto() -> Server {
+        let port = free_port();
+        let mut command = Command::new(environment());
+        let (host, at) = (["-H", "127.0.0.1"], port.to_string());
+        command
+            .args(["-m", "moto.server"])
+            .args(host)
+            .args(["-p", &at])
+            .env("MOTO_ACCOUNT_ID", "111122223333");
+        Server::start(&mut command, port)
     }
 }
 
-impl Drop for Moto {
+impl Drop for Server {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());
     }
 }
+
+pub fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+/// moto, and the client of `deploy/compose`.
+const PACKAGES: [&str; 2] = ["moto[server]==5.2.*", "awscli==1.*"];
 
 /// The interpreter of the environment with moto, made the first time.
 pub fn environment() -> PathBuf {

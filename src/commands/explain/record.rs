@@ -5,7 +5,7 @@
 
 use super::super::cells::Cells;
 use crate::aws::client::load_config;
-use crate::aws::objects::{FetchError, ObjectName, Objects as _};
+use crate::aws::objects::{FetchError, ObjectName, Objects as _, split_place};
 use crate::aws::s3::S3Objects;
 use crate::lake::fact_tables::hex;
 use crate::model::{AccessEvent, Client, Operation, Outcome, Principal, Target, Tls};
@@ -17,7 +17,6 @@ use crate::trail::hash::sha256;
 use crate::trail::inflate::{InflateLimits, Inflater};
 use crate::trail::log::{Content, LogReader, Origin};
 use anyhow::Context as _;
-use futures::StreamExt as _;
 use std::path::PathBuf;
 use url::Url;
 
@@ -104,10 +103,7 @@ async fn original(row: &Cells, object: Option<&Cells>) -> Result<Record, String>
 
 /// The bytes of an object, and where it is: a file, or a key in a bucket.
 async fn read_stored(uri: &str, version_id: Option<&str>) -> Result<(PathBuf, Vec<u8>), String> {
-    if let Some((bucket, key)) = uri
-        .strip_prefix("s3://")
-        .and_then(|rest| rest.split_once('/'))
-    {
+    if let Some((bucket, key)) = split_place(uri) {
         return Ok((PathBuf::from(key), fetch(bucket, key, version_id).await?));
     }
     let path = Url::parse(uri)
@@ -134,15 +130,13 @@ async fn fetch(bucket: &str, key: &str, version_id: Option<&str>) -> Result<Vec<
     };
     let unreadable = |error: FetchError| format!("the object cannot be read: {error}");
     let objects = S3Objects::new(&load_config(None).await);
-    let mut body = objects.open(&name).await.map_err(unreadable)?.body;
-    let mut stored = Vec::new();
-    while let Some(bytes) = body.next().await {
-        stored.extend_from_slice(&bytes.map_err(unreadable)?);
-        if stored.len() as u64 > LOG_OBJECT_BYTES_MAX {
-            return Err(TOO_LARGE.to_owned());
-        }
+    let opened = objects.open(&name).await.map_err(unreadable)?;
+    let stored = opened.read(LOG_OBJECT_BYTES_MAX).await;
+    let stored = stored.map_err(unreadable)?;
+    match stored.len() as u64 > LOG_OBJECT_BYTES_MAX {
+        true => Err(TOO_LARGE.to_owned()),
+        false => Ok(stored),
     }
-    Ok(stored)
 }
 
 fn inflate(stored: &[u8]) -> Result<Vec<u8>, String> {

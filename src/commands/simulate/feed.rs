@@ -1,14 +1,13 @@
-//! Puts the trail of a simulated organisation into a bucket, in the order of its delivery,
-//! as CloudTrail does; and tells a queue of each object, as S3 does: a worker has
+//! Puts the trail of a simulated organisation into a bucket, nearly in the order of its
+//! delivery, as CloudTrail does; and tells a queue of each object, as S3 does: a worker has
 //! something to do then, and a load test a load.
 
 use super::super::UsageError;
-use super::super::run::bucket_and_prefix;
 use super::super::scan::now;
 use crate::aws::client::load_config;
+use crate::aws::objects::split_place;
 use crate::aws::s3::S3Objects;
 use crate::aws::sqs::{SqsQueue, region_of};
-use crate::lake::store::lake_url;
 use crate::model::DigestSignature;
 use crate::pipeline::source::{LocalListing, SourceObject};
 use crate::trail::notification::{Announced, announce};
@@ -43,8 +42,11 @@ impl Feed {
     /// When the place is none.
     pub async fn new(to: &str, queue: Option<&str>, rate: Option<f64>) -> anyhow::Result<Feed> {
         let no_place = || UsageError(format!("--to `{to}` is no place; write s3://BUCKET/PREFIX"));
-        let url = lake_url(to).map_err(|_| no_place())?;
-        let (bucket, prefix) = bucket_and_prefix(&url).ok_or_else(no_place)?;
+        let (bucket, prefix) = split_place(to).ok_or_else(no_place)?;
+        let prefix = match prefix {
+            "" => String::new(),
+            folder => format!("{}/", folder.trim_end_matches('/')),
+        };
         if rate.is_some_and(|rate| !(rate.is_finite() && rate >= RATE_MIN)) {
             return Err(UsageError(format!("--rate takes a number, at least {RATE_MIN}")).into());
         }
