@@ -255,6 +255,33 @@ pub async fn read_newest_event(lake: &Lake) -> Result<Option<UtcMicros>, LakeErr
     read_newest(lake, "last_event_time").await
 }
 
+/// The versions of the policies that judged, each with the text that its file of that
+/// name has, if there is one.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn read_policy_file(
+    lake: &Lake,
+    name: &str,
+) -> Result<Vec<(String, Option<String>)>, LakeError> {
+    let mut versions = Vec::new();
+    let text = format!(
+        "SELECT policy_version, max(CASE WHEN file = '{}' THEN text END) AS text \
+         FROM policy_versions GROUP BY policy_version",
+        name.replace('\'', "''")
+    );
+    each_batch(lake, &text, |batch| {
+        let (version, text) = (texts(batch, "policy_version"), texts(batch, "text"));
+        for row in 0..batch.num_rows() {
+            if let Some(version) = text_at(version, row) {
+                versions.push((version.to_owned(), text_at(text, row).map(str::to_owned)));
+            }
+        }
+    })
+    .await?;
+    Ok(versions)
+}
+
 /// The newest time in a column of the ledger.
 async fn read_newest(lake: &Lake, column: &str) -> Result<Option<UtcMicros>, LakeError> {
     let mut newest = None;

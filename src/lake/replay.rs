@@ -18,6 +18,8 @@ use crate::policy::age_hours;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use hashbrown::HashMap;
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
 /// A row of a data file as an access with its attribution, as far as its columns were
@@ -115,7 +117,64 @@ impl Told {
 /// Rows of a batch: the more there are, the more of them are alike.
 const BATCH_ROWS: usize = 64 * 1024;
 
-/// Replays the rows of a file, told apart by these columns, and by the number that
+/// A data file of rows, opened once for all that is read of it.
+pub struct StoredRows<'t> {
+    tables: &'t Tables,
+    file: &'t DateFile,
+    opened: File,
+}
+
+impl<'t> StoredRows<'t> {
+    /// # Errors
+    /// When the file is not there.
+    pub fn open(tables: &'t Tables, file: &'t DateFile) -> Result<StoredRows<'t>, LakeError> {
+        Ok(StoredRows {
+            tables,
+            file,
+            opened: file.open(tables)?,
+        })
+    }
+
+    fn unreadable(&self, cause: impl std::fmt::Display) -> LakeError {
+        self.tables.unreadable(self.file, cause)
+    }
+
+    fn batches(
+        &self,
+        columns: &[&str],
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, LakeError>>, LakeError> {
+        let opened = self.opened.try_clone();
+        let opened = opened.map_err(|error| self.unreadable(error))?;
+        let batches = reader::open_in(BATCH_ROWS, opened, columns);
+        let batches = batches.map_err(|error| self.unreadable(error))?;
+        Ok(batches.map(|batch| batch.map_err(|error| self.unreadable(error))))
+    }
+
+    /// Whether each row was judged by one of these policies.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn are_all_judged_by(&self, versions: &BTreeSet<String>) -> Result<bool, LakeError> {
+        for batch in self.batches(&["policy_version"])? {
+            let batch = batch?;
+            let texts = Texts::of(&batch, "policy_version");
+            let mut known = i32::MIN;
+            for row in 0..batch.num_rows() {
+                let number = texts.number(row);
+                if number == known {
+                    continue;
+                }
+                if !texts.at(row).is_some_and(|text| versions.contains(text)) {
+                    return Ok(false);
+                }
+                known = number;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Replays rows, told apart by these columns, and by the number that
 /// `locate` gives for bucket and key, or prefix; of the session's issue its age in hours is
 /// told. `decide` is given a row that is like none
 /// before it, and says which number it goes by and for which times rows alike do; `count`
@@ -125,19 +184,15 @@ const BATCH_ROWS: usize = 64 * 1024;
 /// # Errors
 /// When the file cannot be read.
 pub fn replay(
-    tables: &Tables,
-    file: &DateFile,
+    stored: &StoredRows<'_>,
     (columns, told): (&[&str], Told),
     locate: impl Fn(Option<&str>, Option<&str>) -> i32,
     mut decide: impl FnMut(&StoredAccess) -> (u32, TimeSpan),
     mut count: impl FnMut(u32, usize, UtcMicros),
 ) -> Result<u64, LakeError> {
-    let opened = file.open(tables)?;
-    let batches = reader::open_in(BATCH_ROWS, opened, columns)
-        .map_err(|error| tables.unreadable(file, error))?;
     let mut first_row = 0;
-    for batch in batches {
-        let batch = batch.map_err(|error| tables.unreadable(file, error))?;
+    for batch in stored.batches(columns)? {
+        let batch = batch?;
         let mut rows = Rows::of(&batch, told);
         let mut known: HashMap<Vec<i32>, Vec<(TimeSpan, u32)>, foldhash::fast::FixedState> =
             HashMap::default();

@@ -11,15 +11,16 @@
 //! holds of it, so that `settle --again` with the policy and the same attribution flags
 //! what is told here.
 
-use super::replayed::{columns, told_apart};
+use super::replayed::{DatasetBy, columns, told_apart};
 use crate::identity::{IdentityIndex, Memberships};
 use crate::lake::Lake;
 use crate::lake::databricks::read_workloads;
 use crate::lake::error::LakeError;
-use crate::lake::replay::{StoredAccess, StoredViolation, event_ids, replay};
+use crate::lake::facts::read_policy_file;
+use crate::lake::replay::{StoredAccess, StoredRows, StoredViolation, event_ids, replay};
 use crate::lake::settle::files::{DateFile, Holder, Tables};
 use crate::model::{TimeSpan, UtcMicros, Verdict, Workload};
-use crate::policy::{AccessFacts, Answers, Judgement, Policy};
+use crate::policy::{AccessFacts, Answers, DATASETS_FILE, Judgement, Policy};
 use hashbrown::HashMap;
 use indexmap::IndexMap;
 use rayon::prelude::*;
@@ -102,7 +103,10 @@ pub async fn backtest(
     let files: Vec<DateFile> = files.filter(|file| file.holder == Holder::Access).collect();
     progress.starts(files.iter().filter_map(|file| file.file.stats.rows).sum());
     let policy = job.policy;
-    let work = move || work_through(&tables, &files, (&policy, &index), &*progress);
+    let versions = read_policy_file(lake, DATASETS_FILE).await?.into_iter();
+    let alike = versions.filter(|(_, datasets)| policy.finds_datasets_like(datasets.as_deref()));
+    let alike = alike.map(|(version, _)| version).collect();
+    let work = move || work_through(&tables, &files, (&policy, &index, &alike), &*progress);
     match tokio::task::spawn_blocking(work).await {
         Ok(report) => report,
         Err(error) => Err(LakeError::read("s3_access", lake.url(), error)),
@@ -192,7 +196,7 @@ impl<'w> Worker<'w> {
     }
 
     /// The number of the row's tally, and for which times of rows like it.
-    fn decide(&mut self, row: &StoredAccess, verdict: Verdict) -> (u32, TimeSpan) {
+    fn decide(&mut self, row: &StoredAccess, verdict: Verdict, by: DatasetBy) -> (u32, TimeSpan) {
         let policy = self.policy;
         let access = row.access();
         let (workload, mut span): (Workload, TimeSpan) = self.index.workload(
@@ -203,7 +207,13 @@ impl<'w> Worker<'w> {
         );
         span = span.intersect(policy.moment(row.event_time).1);
         let location = access.object_key.or(access.list_prefix);
-        let dataset = policy.dataset_of(access.target.bucket.as_deref(), location);
+        let dataset = match by {
+            DatasetBy::Row => row
+                .dataset
+                .as_deref()
+                .and_then(|it| policy.dataset_named(it)),
+            DatasetBy::Place => policy.dataset_of(access.target.bucket.as_deref(), location),
+        };
         let facts = AccessFacts {
             access: &access,
             attribution: &row.attribution,
@@ -271,10 +281,10 @@ fn principal_of(row: &StoredAccess) -> String {
 fn work_through(
     tables: &Tables,
     files: &[DateFile],
-    (policy, index): (&Policy, &IdentityIndex),
+    (policy, index, alike): (&Policy, &IdentityIndex, &BTreeSet<String>),
     progress: &dyn BacktestProgress,
 ) -> Result<BacktestReport, LakeError> {
-    let columns = columns(policy);
+    let [by_row, by_place] = [DatasetBy::Row, DatasetBy::Place].map(|by| columns(policy, by));
     let judged = Judged::default();
     let lanes = rayon::current_num_threads().max(1);
     let next = AtomicUsize::new(0);
@@ -287,15 +297,23 @@ fn work_through(
                 let Some(file) = files.get(number) else {
                     break;
                 };
+                let stored = StoredRows::open(tables, file)?;
+                let (by, columns) = match stored.are_all_judged_by(alike)? {
+                    true => (DatasetBy::Row, &by_row),
+                    false => (DatasetBy::Place, &by_place),
+                };
                 let rows = replay(
-                    tables,
-                    file,
-                    (&columns, told_apart(policy)),
+                    &stored,
+                    (columns, told_apart(policy)),
                     |bucket, path| {
-                        let dataset = policy.dataset_of(bucket, path);
-                        dataset.map_or(-1, |dataset| i32::try_from(dataset).unwrap_or(i32::MAX))
+                        let found = match by {
+                            // Its column tells rows apart.
+                            DatasetBy::Row => None,
+                            DatasetBy::Place => policy.dataset_of(bucket, path),
+                        };
+                        found.map_or(-1, |dataset| i32::try_from(dataset).unwrap_or(i32::MAX))
                     },
-                    |row| worker.borrow_mut().decide(row, file.verdict),
+                    |row| worker.borrow_mut().decide(row, file.verdict, by),
                     |number_of, place, at| {
                         worker.borrow_mut().count(number_of, (number, place), at);
                     },

@@ -36,12 +36,27 @@ const NAMES: &[&str] = &[
     "invoked_by",
 ];
 
-/// Of which the dataset follows.
-const PLACE: &[&str] = &["bucket", "object_key", "list_prefix"];
+/// How the dataset of a row is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatasetBy {
+    /// The row tells it: it was judged by a policy that finds the same.
+    Row,
+    /// It follows from bucket and key.
+    Place,
+}
+
+impl DatasetBy {
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            DatasetBy::Row => &["dataset"],
+            DatasetBy::Place => &["bucket", "object_key", "list_prefix"],
+        }
+    }
+}
 
 /// The columns that an attribute is made of. Names that the context shares with its
 /// confidences stand for both.
-fn columns_of(attribute: Attribute) -> &'static [&'static str] {
+fn columns_of(attribute: Attribute, dataset: DatasetBy) -> &'static [&'static str] {
     use Attribute as A;
     match attribute {
         A::EventName | A::Hour | A::Weekday => &["event_name", "event_time"],
@@ -88,7 +103,7 @@ fn columns_of(attribute: Attribute) -> &'static [&'static str] {
         A::Bucket => &["bucket"],
         A::AccountId => &["bucket_account_id", "aws_account_id"],
         A::Region => &["aws_region"],
-        A::Dataset | A::Sensitivity | A::Owner => PLACE,
+        A::Dataset | A::Sensitivity | A::Owner => dataset.columns(),
         // Parts of others, settings, and what is looked up by ids that are read.
         A::Network
         | A::OwnAccountIds
@@ -103,14 +118,14 @@ fn columns_of(attribute: Attribute) -> &'static [&'static str] {
 }
 
 /// The columns that the names of entities are made of.
-fn columns_naming(of: EntityType) -> &'static [&'static str] {
+fn columns_naming(of: EntityType, dataset: DatasetBy) -> &'static [&'static str] {
     match of {
         EntityType::User | EntityType::ServicePrincipal => &["principal", "principal_kind"],
         EntityType::AwsIdentity | EntityType::Unattributed => NAMES,
         EntityType::Account => &["bucket_account_id", "aws_account_id"],
         EntityType::Bucket => &["bucket"],
         EntityType::Object => &["bucket", "object_key"],
-        EntityType::Dataset => PLACE,
+        EntityType::Dataset => dataset.columns(),
         EntityType::Workspace => &["workspace_id"],
         EntityType::Job => &["workspace_id", "job_id"],
         EntityType::Cluster => &["cluster_id"],
@@ -118,18 +133,18 @@ fn columns_naming(of: EntityType) -> &'static [&'static str] {
 }
 
 /// The columns that a policy judges by.
-pub fn columns(policy: &Policy) -> Vec<&'static str> {
+pub fn columns(policy: &Policy, dataset: DatasetBy) -> Vec<&'static str> {
     let mut columns = BTreeSet::from(ALWAYS);
     let asked = Attribute::ALL.iter().filter(|it| policy.asks(**it));
-    columns.extend(asked.flat_map(|attribute| columns_of(*attribute)));
+    columns.extend(asked.flat_map(|attribute| columns_of(*attribute, dataset)));
     let named = EntityType::ALL.iter().filter(|it| policy.tells_apart(**it));
-    columns.extend(named.flat_map(|of| columns_naming(*of)));
+    columns.extend(named.flat_map(|of| columns_naming(*of, dataset)));
     if policy.asks_who() {
         // Whether AWS names the caller at all tells types of principals apart.
         columns.extend(NAMES);
     }
     if policy.datasets_count() > 0 {
-        columns.extend(PLACE);
+        columns.extend(dataset.columns());
     }
     for exception in policy.exceptions() {
         for (names, of) in [

@@ -22,6 +22,7 @@ use super::error::{PolicyError, line_of, read_toml};
 use crate::model::Dataset;
 use hashbrown::HashMap;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use toml::Spanned;
 
 /// The datasets, in the order of the file, and their locations.
@@ -171,6 +172,25 @@ impl Datasets {
         self.list.iter().map(|dataset| dataset.name.as_str())
     }
 
+    /// The index of the dataset of that name.
+    pub(super) fn named(&self, name: &str) -> Option<u32> {
+        let index = self.list.iter().position(|dataset| dataset.name == name)?;
+        u32::try_from(index).ok()
+    }
+
+    /// Whether the other finds datasets of the same names everywhere.
+    pub(super) fn finds_like(&self, other: &Datasets) -> bool {
+        let places = |of: &Datasets| -> BTreeSet<(String, String, String)> {
+            let each = of.locations.iter();
+            let place = each.filter_map(|location| {
+                let name = of.get(location.dataset)?.name.clone();
+                Some((location.bucket.clone(), location.path.clone(), name))
+            });
+            place.collect()
+        };
+        places(self) == places(other)
+    }
+
     pub(super) fn has_bucket(&self, bucket: &str) -> bool {
         self.buckets.contains_key(bucket)
     }
@@ -260,6 +280,26 @@ mod tests {
         ] {
             assert_eq!(find(bucket, key).as_deref(), name, "{bucket} {key:?}");
         }
+    }
+
+    #[test]
+    fn datasets_find_alike_whatever_else_is_said_of_them() {
+        let parse = |text: &str| Datasets::parse("datasets.toml", text, &mut Vec::new());
+        let known = parse(NESTED);
+        for (from, to, alike) in [
+            ("", "", true),
+            ("restricted", "public", true),
+            ("s3a://lake/hr/payroll/", "s3://lake/hr/payroll", true),
+            ("name = \"empty\"", "name = \"bare\"", true),
+            ("hr/payroll", "hr/pay", false),
+            ("name = \"payroll\"", "name = \"wages\"", false),
+            (", \"s3://other\"", "", false),
+            ("s3://lake/", "s3://pond/", false),
+        ] {
+            let other = parse(&NESTED.replacen(from, to, 1));
+            assert_eq!(known.finds_like(&other), alike, "{from} -> {to}");
+        }
+        assert!(!known.finds_like(&Datasets::default()));
     }
 
     #[test]

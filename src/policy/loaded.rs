@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-const DATASETS_FILE: &str = "datasets.toml";
+/// The file of a policy that says which locations belong to which dataset.
+pub const DATASETS_FILE: &str = "datasets.toml";
 /// Example accesses; part of the version, of no influence on verdicts.
 const TESTS_FILE: &str = "tests.toml";
 const EXCEPTIONS_FILE: &str = "exceptions.toml";
@@ -219,6 +220,20 @@ impl Policy {
     /// location that holds it. Called for every event; allocates nothing.
     pub fn dataset_of(&self, bucket: Option<&str>, key: Option<&str>) -> Option<u32> {
         self.datasets.find(bucket?, key)
+    }
+
+    /// Finds a dataset by its name, as [`Policy::dataset_of`] does by a place.
+    pub fn dataset_named(&self, name: &str) -> Option<u32> {
+        self.datasets.named(name)
+    }
+
+    /// Whether a policy with that `datasets.toml`, or without one, finds datasets of the
+    /// same names as this one everywhere.
+    pub fn finds_datasets_like(&self, datasets: Option<&str>) -> bool {
+        let mut faults = Vec::new();
+        let parse = |text| Datasets::parse(DATASETS_FILE, text, &mut faults);
+        let other = datasets.map(parse).unwrap_or_default();
+        faults.is_empty() && self.datasets.finds_like(&other)
     }
 
     /// Returns whether any dataset lies in the bucket; if none does,

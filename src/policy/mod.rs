@@ -61,7 +61,7 @@ pub use exceptions::Exception;
 pub use facts::{AccessFacts, Moment, age_hours, session_age_hours, session_age_span};
 pub use findings::{Finding, FindingKind};
 pub use judge::Judgement;
-pub use loaded::{Policy, PolicyFile};
+pub use loaded::{DATASETS_FILE, Policy, PolicyFile};
 pub use mentions::{Attribute, EntityType};
 pub use packs::{PACKS, Pack, STARTER, pack_files, starter_files};
 pub use reads::Reads;

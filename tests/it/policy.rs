@@ -156,8 +156,11 @@ fn a_backtest_tells_what_judging_by_the_policy_then_changes() {
     let rules = NEW_RULES.replace("GROUP", group[0]["display_name"].as_str().unwrap());
     world.put("new/rules.cedar", rules.as_bytes());
     world.put("new/exceptions.toml", NEW_EXCEPTIONS.as_bytes());
-    let datasets = std::fs::read(world.path("sim/policy/datasets.toml")).unwrap();
-    world.put("new/datasets.toml", &datasets);
+    // Everything stays where it is, and something becomes more sensitive.
+    let datasets = std::fs::read_to_string(world.path("sim/policy/datasets.toml")).unwrap();
+    let stricter = datasets.replace("\"public\"", "\"restricted\"");
+    assert_ne!(stricter, datasets);
+    world.put("new/datasets.toml", stricter.as_bytes());
     let backtest = |policy: &str| {
         json_of(
             &world,
@@ -195,6 +198,12 @@ fn a_backtest_tells_what_judging_by_the_policy_then_changes() {
         &[&CONFIG[..], &["--policy", "sim/policy"], &ALL].concat(),
     );
     unchanged();
+    // Other data lies where the restricted data was.
+    let moved = datasets.replace("/payroll/\"", "/PAYROLL/\"");
+    let moved = moved.replace("/sales/\"", "/payroll/\"");
+    let moved = moved.replace("/PAYROLL/\"", "/sales/\"");
+    assert_ne!(moved, datasets);
+    world.put("new/datasets.toml", moved.as_bytes());
     let told = backtest("new");
     let before = Flags::of(&world, "lake");
     settle(
