@@ -5,7 +5,8 @@
 //!    itself, in turns, CPU seconds of the child; the median of each.
 //! 2. *The index*: a million sessions and a million slices of task runs, in a process
 //!    of its own; its peak memory against that of a process that makes an empty one,
-//!    and the time of an attribution, all levels of it.
+//!    and the time of an attribution, all levels of it: of facts in the order of their
+//!    time, as a trail asks for them, and of facts picked all over the index.
 //! 3. *Settling beside them*: one date of a lake that holds those million sessions and
 //!    slices, spread over 30 days; peak memory.
 //!
@@ -86,7 +87,8 @@ fn main() -> ExitCode {
         let [empty, ..] = child("index 0")[..] else {
             panic!("no numbers")
         };
-        let [peak, held, job, session] = child("index 1")[..] else {
+        let [peak, held, job, job_anywhere, session, session_anywhere] = child("index 1")[..]
+        else {
             panic!("no numbers")
         };
         let bytes = peak - empty;
@@ -98,7 +100,9 @@ fn main() -> ExitCode {
         );
         for (what, nanos) in [
             ("an instance's access, 5 levels", job),
+            ("- picked all over the index", job_anywhere),
             ("a vended session's", session),
+            ("- picked all over the index", session_anywhere),
         ] {
             let level = nanos / 5.0;
             say(
@@ -386,30 +390,44 @@ fn index(with_facts: bool) -> Vec<f64> {
         )
     };
     // Spread over all facts, so that no cache holds them.
-    let spread = |of: u64| (0..100_000_u64).map(move |n| n * 7_919 % of);
-    let asked: Vec<_> = spread(SLICES - SLICES_OF_CLUSTER)
-        .map(of_instance)
-        .collect();
-    let job = nanos(&asked, ask, |answer| {
+    let asked = 100_000;
+    let in_order = |of: u64| (0..asked).map(move |n| n * (of / asked));
+    let anywhere = |of: u64| (0..asked).map(move |n| n * 7_919 % of);
+    let is_job = |answer: &Attribution| {
         answer.job_confidence >= Confidence::Strong && answer.cluster_id.is_some()
-    });
-    let asked: Vec<_> = spread(SESSIONS).map(of_session).collect();
-    let session = nanos(&asked, ask, |answer| !answer.evidence.is_empty());
-    vec![peak, held, job, session]
+    };
+    let is_session = |answer: &Attribution| !answer.evidence.is_empty();
+    let slices = SLICES - SLICES_OF_CLUSTER;
+    vec![
+        peak,
+        held,
+        nanos(in_order(slices).map(of_instance), ask, is_job),
+        nanos(anywhere(slices).map(of_instance), ask, is_job),
+        nanos(in_order(SESSIONS).map(of_session), ask, is_session),
+        nanos(anywhere(SESSIONS).map(of_session), ask, is_session),
+    ]
 }
 
-/// Nanoseconds of one answer; each must be right.
+/// Nanoseconds of one answer; each must be right. Who is asked about is at hand, as in
+/// a record that was just read.
 fn nanos(
-    asked: &[(Principal, UtcMicros)],
+    asked: impl Iterator<Item = (Principal, UtcMicros)>,
     ask: impl Fn(&Principal, UtcMicros) -> Attribution,
     is_right: impl Fn(&Attribution) -> bool,
 ) -> f64 {
-    let started = Instant::now();
-    for (principal, at) in asked {
-        let answer = ask(principal, *at);
-        assert!(is_right(&answer), "{principal:?}: {answer:#?}");
+    let (mut nanos, mut count) = (0, 0);
+    let mut asked = asked.peekable();
+    while asked.peek().is_some() {
+        let some: Vec<_> = asked.by_ref().take(100).collect();
+        let started = Instant::now();
+        for (principal, at) in &some {
+            let answer = ask(principal, *at);
+            assert!(is_right(&answer), "{principal:?}: {answer:#?}");
+        }
+        nanos += started.elapsed().as_nanos();
+        count += some.len();
     }
-    started.elapsed().as_nanos() as f64 / asked.len() as f64
+    nanos as f64 / count as f64
 }
 
 fn role_session(role_arn: &str, name: &str, key: &str, issued_at: UtcMicros) -> Principal {

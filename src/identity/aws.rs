@@ -73,7 +73,10 @@ pub(super) fn is_ec2_service(principal: &Principal) -> bool {
 /// Whether the role is [`EC2_INFRASTRUCTURE`].
 pub(super) fn is_ec2_infrastructure(principal: &Principal) -> bool {
     let role = |arn: &Option<String>, kind: &str| {
-        let resource = arn.as_deref().and_then(|arn| arn.splitn(6, ':').nth(5));
+        // Its name has a colon, which the resources of few ARNs have: asked of each access.
+        let arn = arn.as_deref();
+        let arn = arn.filter(|arn| arn.bytes().filter(|byte| *byte == b':').count() > 5);
+        let resource = arn.and_then(|arn| arn.splitn(6, ':').nth(5));
         resource
             .and_then(|resource| resource.strip_prefix(kind))
             .is_some_and(|path| path.split('/').any(|part| part == EC2_INFRASTRUCTURE))

@@ -161,12 +161,12 @@ impl Sessions {
         let from = created_at.plus_seconds(-CREATION_TOLERANCE_SECS);
         let until = created_at.plus_seconds(CREATION_TOLERANCE_SECS);
         let mut found: Vec<&Call> = Vec::new();
-        for second in second_of(from)..=second_of(until) {
+        for moment in moment_of(from)..=moment_of(until) {
             let holds = |place| {
                 self.copies_at(place)
-                    .any(|c| creation(c) == Some((role, name, second)))
+                    .any(|c| creation(c) == Some((role, name, moment)))
             };
-            for place in self.by_creation.find((role, name, second), holds) {
+            for place in self.by_creation.find((role, name, moment), holds) {
                 let Some(call) = self
                     .root(place)
                     .and_then(|root| self.calls.get(index(root)))
@@ -349,8 +349,12 @@ fn index(place: u32) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
 }
 
-fn second_of(at: UtcMicros) -> i64 {
-    at.0.div_euclid(MICROS_PER_SECOND)
+/// Seconds of a moment: what is looked for within [`CREATION_TOLERANCE_SECS`] of a time
+/// stands in one of them, or in two.
+const MOMENT_SECS: i64 = 8;
+
+fn moment_of(at: UtcMicros) -> i64 {
+    at.0.div_euclid(MOMENT_SECS * MICROS_PER_SECOND)
 }
 
 fn issued_key(session: &Kept) -> Option<&str> {
@@ -372,12 +376,12 @@ fn issue(session: &Kept) -> Option<(&str, UtcMicros, Option<&str>, Option<&str>)
     ))
 }
 
-/// Role, name and second of issue: what M2 looks for. The second is part of
+/// Role, name and moment of issue: what M2 looks for. The moment is part of
 /// it because Unity Catalog may give all sessions of a role one name.
 fn creation(session: &Kept) -> Option<(&str, &str, i64)> {
     Some((
         filled(session.role_arn())?,
         filled(session.role_session_name())?,
-        second_of(session.issued_at),
+        moment_of(session.issued_at),
     ))
 }
