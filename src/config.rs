@@ -263,6 +263,10 @@ impl RawConfig {
 /// Hides a message at a time: three heartbeats, any of which may be missed twice.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// What a worker takes for [`Limits::commit_interval`].
+const COMMIT_INTERVALS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(3600);
+
 /// What Kubernetes and ECS give a process by default is 30 seconds.
 const GRACE: Duration = Duration::from_secs(25);
 
@@ -289,6 +293,12 @@ impl RawRun {
             limits.commit_objects = objects.max(1);
         }
         if let Some(interval) = self.commit_interval {
+            if !COMMIT_INTERVALS.contains(&interval) {
+                return Err(ConfigError::Value {
+                    key: "run.commit_interval",
+                    problem: "10 milliseconds at least, an hour at most".to_owned(),
+                });
+            }
             limits.commit_interval = interval;
         }
         check_room(&limits, ["run.commit_bytes", "run.in_flight_bytes_max"])?;

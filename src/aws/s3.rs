@@ -280,9 +280,15 @@ fn fate(error: &SdkError<GetObjectError>) -> FetchError {
         ("InvalidObjectState", _) => FetchError::Archived,
         // A key that is disabled or pending deletion is told with a 400.
         (_, Some(400 | 403)) if by_key => FetchError::KmsDenied { detail },
-        // Credentials that ended are renewed; the request is made again.
+        // Not the object, but who asks: credentials are renewed, and mended.
         (
-            "ExpiredToken" | "RequestTimeTooSkewed" | "TokenRefreshRequired" | "RequestTimeout",
+            "ExpiredToken"
+            | "InvalidAccessKeyId"
+            | "InvalidToken"
+            | "RequestTimeTooSkewed"
+            | "RequestTimeout"
+            | "SignatureDoesNotMatch"
+            | "TokenRefreshRequired",
             _,
         )
         | (_, Some(408 | 429)) => FetchError::Unavailable { detail },

@@ -3,13 +3,14 @@
 use super::run::{bucket_and_prefix, queue_of};
 use super::{Common, last_policy, output, scan};
 use crate::aws::client::load_config;
-use crate::aws::objects::{ObjectName, Objects as _};
+use crate::aws::objects::{FetchError, ObjectName, Objects as _};
 use crate::aws::queue::MessageQueue as _;
 use crate::aws::s3::S3Objects;
 use crate::aws::sqs::{SqsQueue, region_of};
 use crate::config::Config;
 use crate::lake::probe::probe;
 use crate::lake::store::lake_url;
+use crate::pipeline::intake::REFUSED_AFTER;
 use anyhow::Context as _;
 use clap::Args;
 use futures::StreamExt as _;
@@ -236,7 +237,7 @@ async fn check_queue(config: &Config, checks: &mut Checks) {
                 "queue, dead letters",
                 format!(
                     "after {count} receives: an object that S3 refuses for a while is given up \
-                     too early; set maxReceiveCount to 20 or more"
+                     too early; set maxReceiveCount to {RECEIVES_MIN} or more"
                 ),
             ),
             _ => checks.well("queue, dead letters", "it has a queue for them"),
@@ -245,7 +246,7 @@ async fn check_queue(config: &Config, checks: &mut Checks) {
 }
 
 /// Receives after which the worker records what S3 refuses, and some more.
-const RECEIVES_MIN: u64 = 10;
+const RECEIVES_MIN: u64 = REFUSED_AFTER as u64 + 3;
 
 fn receives_of(redrive_policy: &str) -> Option<u64> {
     let policy: serde_json::Value = serde_json::from_str(redrive_policy).ok()?;
@@ -269,7 +270,7 @@ async fn check_buckets(config: &Config, checks: &mut Checks) {
         let what = |of: &str| format!("{bucket}, {of}");
         let wiring = objects.announced_to(bucket, allowed.owner.as_deref()).await;
         match (wiring, queue) {
-            (Ok(wiring), Some(queue)) if wiring.queues.iter().any(|arn| arn.ends_with(queue)) => {
+            (Ok(wiring), Some(queue)) if wiring.queues.iter().any(|arn| arn.rsplit(':').next() == Some(queue)) => {
                 checks.well(&what("notification"), "S3 tells the queue");
             }
             (Ok(wiring), _) if wiring.topics > 0 || wiring.event_bridge => checks.well(
@@ -304,23 +305,37 @@ async fn check_buckets(config: &Config, checks: &mut Checks) {
                     continue;
                 }
             };
-            let name = ObjectName {
+            let mut name = ObjectName {
                 bucket: bucket.clone(),
                 key: key.clone(),
                 version_id: None,
                 expected_owner: allowed.owner.clone(),
             };
-            let read = match objects.open(&name).await {
-                Ok(opened) => match opened.body.take(1).next().await {
-                    Some(Err(error)) => Err(error),
-                    _ => Ok(()),
-                },
-                Err(error) => Err(error),
-            };
-            match read {
-                Ok(()) => checks.well(&what("read"), key),
+            match read_some(&objects, &name).await {
+                Ok(None) => checks.well(&what("read"), key),
+                // Notifications of such a bucket name the version.
+                Ok(version_id) => {
+                    name.version_id = version_id;
+                    match read_some(&objects, &name).await {
+                        Ok(_) => checks.well(&what("read"), key),
+                        Err(error) => checks.fault(
+                            &what("read a version"),
+                            format!("{key}: {error} (s3:GetObjectVersion)"),
+                        ),
+                    }
+                }
                 Err(error) => checks.fault(&what("read"), format!("{key}: {error}")),
             }
         }
+    }
+}
+
+/// Reads the first bytes of an object; the version that it has.
+async fn read_some(objects: &S3Objects, name: &ObjectName) -> Result<Option<String>, FetchError> {
+    let opened = objects.open(name).await?;
+    let version_id = opened.version_id;
+    match opened.body.take(1).next().await {
+        Some(Err(error)) => Err(error),
+        _ => Ok(version_id),
     }
 }

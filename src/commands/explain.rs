@@ -52,8 +52,8 @@ pub struct ExplainArguments {
     /// The event's id, as in `s3_access.event_id`
     #[arg(value_name = "EVENT_ID")]
     event_id: String,
-    /// Directory of Cedar policies and datasets.toml [default: the newest policy that the
-    /// lake was judged by]
+    /// Directory of Cedar policies and datasets.toml [default: the policy that the
+    /// lake was judged by last]
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
     /// How to write the explanation

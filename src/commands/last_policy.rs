@@ -5,37 +5,60 @@ use super::{UsageError, cells, scan};
 use crate::config::Config;
 use crate::identity::known_groups;
 use crate::lake::databricks::read_scim;
+use crate::lake::policies::policy_in_use;
 use crate::lake::sql;
 use crate::lake::store::lake_url;
 use crate::policy::{Policy, PolicyFile};
 use anyhow::Context as _;
+use datafusion::prelude::SessionContext;
 use url::Url;
 
-/// The policy that is named, else the newest that the lake was judged by, else the
+/// The policy that is named, else the one that the lake was judged by last, else the
 /// starter policy.
 ///
 /// # Errors
-/// When the policy, or `policy_versions`, cannot be read.
+/// When the policy, or `policy_versions`, cannot be read, or this release refuses it.
 pub async fn policy_for(config: &Config) -> anyhow::Result<Policy> {
     if config.policy_dir.is_none() {
         let context = sql::session(&config.lake).await?;
-        let rows = match context.table_exist("policy_versions")? {
-            true => cells::rows(&context, NEWEST_POLICY).await,
-            false => Ok(Vec::new()),
+        let files = match context.table_exist("policy_versions")? {
+            true => last_files(&context, &lake_url(&config.lake)?)
+                .await
+                .context("read `policy_versions`")?,
+            false => Vec::new(),
         };
-        let files: Vec<PolicyFile> = rows
-            .context("read `policy_versions`")?
-            .iter()
-            .map(|row| PolicyFile {
-                name: row.owned("file").unwrap_or_default(),
-                text: row.owned("text").unwrap_or_default(),
-            })
-            .collect();
         if !files.is_empty() {
-            return Ok(Policy::parse(files, &config.policy)?);
+            return Policy::parse(files, &config.policy).context(
+                "the policy that the lake was judged by last cannot be used by this release; name \
+                 another with --policy",
+            );
         }
     }
     scan::load_policy(config.policy_dir.as_deref(), &config.policy)
+}
+
+/// The files of the policy that was taken into use last.
+async fn last_files(context: &SessionContext, lake: &Url) -> anyhow::Result<Vec<PolicyFile>> {
+    let known = cells::rows(context, VERSIONS).await?;
+    let known: Vec<String> = known
+        .iter()
+        .filter_map(|row| row.owned("policy_version"))
+        .collect();
+    let last = policy_in_use(lake, &known).await?;
+    let Some(last) = last.or_else(|| known.first().cloned()) else {
+        return Ok(Vec::new());
+    };
+    // It came from the table: a hash, or what a hand wrote there.
+    let last = last.replace('\'', "''");
+    let files = format!("SELECT file, text FROM policy_versions WHERE policy_version = '{last}'");
+    let files = cells::rows(context, &files).await?;
+    Ok(files
+        .iter()
+        .map(|row| PolicyFile {
+            name: row.owned("file").unwrap_or_default(),
+            text: row.owned("text").unwrap_or_default(),
+        })
+        .collect())
 }
 
 /// Refuses a policy whose groups the lake does not know: it would judge by half.
@@ -67,5 +90,5 @@ pub fn check_lake(location: &str) -> anyhow::Result<()> {
     }
 }
 
-const NEWEST_POLICY: &str = "SELECT file, text FROM policy_versions WHERE policy_version = \
-     (SELECT policy_version FROM policy_versions ORDER BY first_used_at DESC, policy_version LIMIT 1)";
+const VERSIONS: &str = "SELECT policy_version FROM policy_versions GROUP BY policy_version \
+     ORDER BY min(first_used_at) DESC, policy_version";

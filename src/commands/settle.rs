@@ -36,8 +36,8 @@ pub struct SettleArguments {
     /// The last date [default: the latest]
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
-    /// Directory of Cedar policies and datasets.toml [default: the newest policy that the
-    /// lake was judged by]
+    /// Directory of Cedar policies and datasets.toml [default: the policy that the
+    /// lake was judged by last]
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
     /// Directory of Databricks exports, read into the lake first
@@ -114,6 +114,8 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
         again: arguments.again,
         as_of,
         dates: from..=to,
+        // One that the lake names is in use, or was until somebody took up another.
+        takes_into_use: config.policy_dir.is_some(),
         ..SettleJob::new(Arc::new(policy), config.identity, now)
     };
     let bar = Arc::new(Bar::default());

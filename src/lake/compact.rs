@@ -102,7 +102,7 @@ async fn compact_table(
             return Ok(None);
         }
         let (adds, removes) = (vec![add.clone()], removes.clone());
-        let outcome = table.replace(adds, removes, None, Vec::new()).await?;
+        let outcome = table.replace(adds, removes, &[], Vec::new()).await?;
         if let CommitOutcome::Committed { .. } = outcome {
             let (table, files) = (table.name, small_files);
             tracing::info!(table, files, "compacted");

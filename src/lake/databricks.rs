@@ -294,7 +294,7 @@ async fn append<R: Table + Clone>(
         .map_err(|source| LakeError::encode(R::NAME, source))?;
     let file = EncodedFile::unpartitioned(bytes, count);
     let adds = vec![table.write(file, now).await?];
-    match table.append(adds.clone(), None, Vec::new()).await? {
+    match table.append(adds.clone(), &[], Vec::new()).await? {
         CommitOutcome::Committed { .. } => Ok(true),
         CommitOutcome::Conflict { .. } => {
             table.discard(&adds).await;

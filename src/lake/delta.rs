@@ -24,8 +24,9 @@ use deltalake::kernel::{Action, Add, Remove, StructType, Transaction};
 use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::table::config::TablePropertiesExt as _;
 use deltalake::table::state::DeltaTableState;
-use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, checkpoints};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -52,6 +53,12 @@ pub enum CommitOutcome {
     },
 }
 
+/// Versions added to a state before it is read anew.
+const VERSIONS_ADDED_MAX: u64 = 32;
+
+/// Commits of a table from one clean-up of its log to the next.
+const COMMITS_UNTIL_FORGOTTEN: u64 = 32;
+
 /// A table of the lake, at the version last seen.
 #[derive(Clone)]
 pub struct LakeTable {
@@ -59,6 +66,8 @@ pub struct LakeTable {
     url: Url,
     log_store: LogStoreRef,
     state: DeltaTableState,
+    /// The version that the state was read at as a whole; what came since was added.
+    based_on: u64,
     /// Where remote files are fetched for threads that are not its own.
     runtime: tokio::runtime::Handle,
 }
@@ -102,6 +111,17 @@ impl LakeTable {
         Ok(opened)
     }
 
+    /// Opens a table that is there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn open_existing(name: &'static str, url: Url) -> Result<LakeTable, LakeError> {
+        let open_error = |source| LakeError::open(name, &url, source);
+        let table = DeltaTableBuilder::from_url(url.clone()).map_err(open_error)?;
+        let table = table.load().await.map_err(open_error)?;
+        LakeTable::from_loaded(name, url.clone(), &table)
+    }
+
     fn from_loaded(
         name: &'static str,
         url: Url,
@@ -115,6 +135,7 @@ impl LakeTable {
             name,
             url,
             log_store: table.log_store(),
+            based_on: state.version(),
             state,
             runtime: tokio::runtime::Handle::current(),
         })
@@ -194,11 +215,11 @@ impl LakeTable {
     pub async fn append(
         &mut self,
         adds: Vec<Add>,
-        txn: Option<(&str, u64)>,
+        txns: &[(&str, u64)],
         metadata: Vec<(String, serde_json::Value)>,
     ) -> Result<CommitOutcome, LakeError> {
         let id = uuid::Uuid::new_v4().to_string();
-        self.commit_as(&id, adds, Vec::new(), txn, metadata).await
+        self.commit_as(&id, adds, Vec::new(), txns, metadata).await
     }
 
     /// Tries to commit at the next version, once: files in the place of others.
@@ -209,11 +230,11 @@ impl LakeTable {
         &mut self,
         adds: Vec<Add>,
         removes: Vec<Remove>,
-        txn: Option<(&str, u64)>,
+        txns: &[(&str, u64)],
         metadata: Vec<(String, serde_json::Value)>,
     ) -> Result<CommitOutcome, LakeError> {
         let id = uuid::Uuid::new_v4().to_string();
-        self.commit_as(&id, adds, removes, txn, metadata).await
+        self.commit_as(&id, adds, removes, txns, metadata).await
     }
 
     async fn commit_as(
@@ -221,16 +242,19 @@ impl LakeTable {
         id: &str,
         adds: Vec<Add>,
         removes: Vec<Remove>,
-        txn: Option<(&str, u64)>,
+        txns: &[(&str, u64)],
         mut metadata: Vec<(String, serde_json::Value)>,
     ) -> Result<CommitOutcome, LakeError> {
         metadata.push((COMMIT_ID.to_owned(), id.into()));
         let mut properties = CommitProperties::default()
             .with_max_retries(0)
+            // See `forget_log`.
+            .with_cleanup_expired_logs(Some(false))
             .with_metadata(metadata);
-        if let Some((app_id, version)) = txn {
-            let version = i64::try_from(version).unwrap_or(i64::MAX);
-            properties = properties.with_application_transaction(Transaction::new(app_id, version));
+        for (app_id, version) in txns {
+            let version = i64::try_from(*version).unwrap_or(i64::MAX);
+            properties =
+                properties.with_application_transaction(Transaction::new(*app_id, version));
         }
         let operation = DeltaOperation::Write {
             mode: match removes.is_empty() {
@@ -274,6 +298,8 @@ impl LakeTable {
                 }
             }
         }
+        self.rebase().await;
+        self.forget_log(version).await;
         CommitOutcome::Committed { version }
     }
 
@@ -318,7 +344,40 @@ impl LakeTable {
         self.state
             .update(self.log_store.as_ref(), None)
             .await
-            .map_err(|source| LakeError::read(self.name, &self.url, source))
+            .map_err(|source| LakeError::read(self.name, &self.url, source))?;
+        self.rebase().await;
+        Ok(())
+    }
+
+    /// Reads the state anew once many versions were added to it: delta-rs keeps what each
+    /// of them added apart, and looks through all of that with the next one.
+    ///
+    /// INVARIANT (nothing unseen): the version stays; what others committed since shows
+    /// only to who asks for it.
+    async fn rebase(&mut self) {
+        let version = self.version();
+        if version < self.based_on.saturating_add(VERSIONS_ADDED_MAX) {
+            return;
+        }
+        self.based_on = version;
+        match DeltaTableState::try_new(self.log_store.as_ref(), Some(version)).await {
+            Ok(state) => self.state = state,
+            Err(error) => {
+                tracing::debug!(table = self.name, version, %error, "not read anew");
+            }
+        }
+    }
+
+    /// Forgets old entries of the log, as the table's own rules say. That lists the whole
+    /// log, so not after each commit; but whichever process makes it.
+    async fn forget_log(&self, committed: u64) {
+        let is_due = committed.is_multiple_of(COMMITS_UNTIL_FORGOTTEN);
+        if !is_due || !self.state.table_config().enable_expired_log_cleanup() {
+            return;
+        }
+        if let Err(error) = checkpoints::cleanup_metadata(&self.as_delta_table(), None).await {
+            tracing::warn!(table = self.name, %error, "old entries of the log are not deleted");
+        }
     }
 
     /// The actions of that version's commit, as the log holds them; `None` where it is
@@ -351,15 +410,16 @@ impl LakeTable {
         version: u64,
         member: &str,
     ) -> Result<Option<serde_json::Value>, LakeError> {
-        let Some(mut actions) = self.actions(version).await? else {
-            let gone = format!("the log has no entry for version {version}");
-            return Err(LakeError::read(self.name, &self.url, gone));
-        };
-        let mut infos = actions
-            .iter_mut()
-            .filter_map(|action| action.get_mut("commitInfo"));
-        let info = infos.next();
-        Ok(info.and_then(|info| info.get_mut(member).map(serde_json::Value::take)))
+        match self.actions(version).await? {
+            Some(actions) => Ok(member_of_info(&actions, member).cloned()),
+            None => Err(self.forgotten(version)),
+        }
+    }
+
+    /// The fault of a version that the log has no entry for.
+    pub fn forgotten(&self, version: u64) -> LakeError {
+        let gone = format!("the log has no entry for version {version}");
+        LakeError::read(self.name, &self.url, gone)
     }
 
     /// The files of the table, in the version last seen.
@@ -518,6 +578,15 @@ async fn create(
     Ok(created)
 }
 
+/// A member of the `commitInfo` among the actions of a commit.
+pub fn member_of_info<'a>(
+    actions: &'a [serde_json::Value],
+    member: &str,
+) -> Option<&'a serde_json::Value> {
+    let mut infos = actions.iter().filter_map(|action| action.get("commitInfo"));
+    infos.next()?.get(member)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -535,7 +604,7 @@ mod tests {
 
     async fn append(table: &mut LakeTable, id: &str) -> CommitOutcome {
         table
-            .commit_as(id, Vec::new(), Vec::new(), None, Vec::new())
+            .commit_as(id, Vec::new(), Vec::new(), &[], Vec::new())
             .await
             .unwrap()
     }
@@ -552,6 +621,31 @@ mod tests {
             assert_eq!(outcome, CommitOutcome::Committed { version });
             assert_eq!(table.version(), version);
         }
+    }
+
+    #[tokio::test]
+    async fn a_state_that_is_read_anew_shows_no_more_than_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = table(folder.path()).await;
+        let mut other = table(folder.path()).await;
+        for version in 1..=VERSIONS_ADDED_MAX {
+            assert_eq!(first.based_on, 0);
+            let outcome = append(&mut first, &version.to_string()).await;
+            assert_eq!(outcome, CommitOutcome::Committed { version });
+        }
+        assert_eq!(first.based_on, VERSIONS_ADDED_MAX);
+        let version = VERSIONS_ADDED_MAX;
+        assert_eq!(first.version(), version);
+        // It is the one that sees all of them at once.
+        let outcome = append(&mut other, "late").await;
+        assert_eq!(outcome, CommitOutcome::Conflict { version });
+        let _committed = append(&mut other, "later").await;
+        first.based_on = 0;
+        first.rebase().await;
+        assert_eq!((first.version(), first.based_on), (version, version));
+        let outcome = append(&mut first, "again").await;
+        let newer = version + 1;
+        assert_eq!(outcome, CommitOutcome::Conflict { version: newer });
     }
 
     #[tokio::test]

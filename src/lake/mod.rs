@@ -25,7 +25,7 @@ pub mod fact_tables;
 pub mod facts;
 pub mod ledger;
 pub mod news;
-mod policies;
+pub mod policies;
 pub mod probe;
 pub mod queries;
 pub mod replay;

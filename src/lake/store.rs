@@ -16,7 +16,7 @@
 
 use super::columns::{Column, schema};
 use super::data_file::{EncodedFile, FileWriter};
-use super::delta::{CONFLICTS_MAX, CommitOutcome, LakeTable};
+use super::delta::{CONFLICTS_MAX, CommitOutcome, LakeTable, member_of_info};
 use super::error::LakeError;
 use super::fact_tables::{self, DigestObject, LogObject, Notification};
 use super::s3_access;
@@ -279,7 +279,7 @@ impl Lake {
             .collect();
         let metadata = vec![(ROLL_FORWARD.to_owned(), followed.into())];
         let adds = written.accesses.clone();
-        let outcome = self.s3_access.append(adds, None, metadata).await?;
+        let outcome = self.s3_access.append(adds, &[], metadata).await?;
         match outcome {
             CommitOutcome::Committed { version } => {
                 if let Err(error) = self.roll_forward().await {
@@ -360,10 +360,7 @@ impl Lake {
                 (SETTLE.to_owned(), rewrite.summary.clone()),
             ];
             let (adds, removes) = (rewrite.adds.clone(), rewrite.removes.clone());
-            let outcome = self
-                .s3_access
-                .replace(adds, removes, None, metadata)
-                .await?;
+            let outcome = self.s3_access.replace(adds, removes, &[], metadata).await?;
             match outcome {
                 CommitOutcome::Committed { version } => {
                     if let Err(error) = self.roll_forward().await {
@@ -429,19 +426,36 @@ impl Lake {
     /// Applies what commits to `s3_access` hold for the other tables.
     async fn roll_forward(&mut self) -> Result<(), LakeError> {
         for version in self.rolled_to + 1..=self.s3_access.version() {
-            let Some(followed) = self.s3_access.commit_info(version, ROLL_FORWARD).await? else {
+            let Some(actions) = self.s3_access.actions(version).await? else {
+                self.must_be_rolled(version).await?;
+                self.rolled_to = version;
+                continue;
+            };
+            let Some(followed) = member_of_info(&actions, ROLL_FORWARD) else {
                 self.rolled_to = version;
                 continue;
             };
             for table in &mut self.followers {
-                let adds: Vec<Add> = actions(table, followed.get(table.name))?;
+                let adds: Vec<Add> = held_for(table, followed.get(table.name))?;
                 let removed = followed.get(REMOVED).and_then(|all| all.get(table.name));
-                let removes: Vec<Remove> = actions(table, removed)?;
+                let removes: Vec<Remove> = held_for(table, removed)?;
                 apply_once(table, adds, removes, version).await?;
             }
             self.rolled_to = version;
         }
         Ok(())
+    }
+
+    /// Of a version that the log has forgotten: others did what it holds, long ago. The
+    /// ledger follows each version last.
+    async fn must_be_rolled(&mut self, version: u64) -> Result<(), LakeError> {
+        let [.., ledger] = &mut self.followers;
+        ledger.refresh().await?;
+        let applied = ledger.transaction_version(ROLL_FORWARD).await?;
+        match applied.is_some_and(|applied| applied >= version) {
+            true => Ok(()),
+            false => Err(self.s3_access.forgotten(version)),
+        }
     }
 }
 
@@ -455,7 +469,7 @@ fn path_of(add: &serde_json::Value, table: &str) -> Option<(String, String)> {
 }
 
 /// The actions that a commit holds for a table.
-fn actions<A: serde::de::DeserializeOwned>(
+fn held_for<A: serde::de::DeserializeOwned>(
     table: &LakeTable,
     held: Option<&serde_json::Value>,
 ) -> Result<Vec<A>, LakeError> {
@@ -481,9 +495,13 @@ async fn apply_once(
         if applied.is_some_and(|applied| applied >= version) {
             return Ok(());
         }
-        let txn = Some((ROLL_FORWARD, version));
         let outcome = table
-            .replace(adds.clone(), removes.clone(), txn, Vec::new())
+            .replace(
+                adds.clone(),
+                removes.clone(),
+                &[(ROLL_FORWARD, version)],
+                Vec::new(),
+            )
             .await?;
         if let CommitOutcome::Committed { .. } = outcome {
             return Ok(());
@@ -496,7 +514,7 @@ fn is_ledger(table: &LakeTable) -> bool {
     FOLLOWERS.last() == Some(&table.name)
 }
 
-fn table_url(lake: &Url, name: &'static str) -> Result<Url, LakeError> {
+pub(super) fn table_url(lake: &Url, name: &'static str) -> Result<Url, LakeError> {
     lake.join(&format!("{name}/"))
         .map_err(|error| LakeError::open(name, lake, error))
 }

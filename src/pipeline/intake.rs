@@ -49,12 +49,14 @@ const FETCH_TRIES: u32 = 4;
 /// it is looked for over several seconds; S3 shows an object as soon as it is written.
 const MISSING_AFTER: u32 = 3;
 
-/// Seconds after which an object that S3 or its key refuses is recorded: long enough for
-/// a permission to be mended. It is asked for some 17 times until then.
-const REFUSED_AFTER_SECS: i64 = 2 * 3600;
+/// Receives after which an object that S3 or its key refuses is recorded: with the pauses
+/// in between some two hours, long enough for a permission to be mended. Not by the age of
+/// its message alone: a worker that starts with a wrong role on a queue of yesterday must
+/// not give up all of it.
+pub const REFUSED_AFTER: u32 = 17;
 
-/// Receives after which it is, where nobody told when it was announced.
-const REFUSED_AFTER: u32 = 17;
+/// Seconds after it was announced before which it is not, however often it came.
+const REFUSED_AFTER_SECS: i64 = 2 * 3600;
 
 /// What a [`Note`] takes beside its body, in bytes.
 const NOTE_BYTES: u64 = 1024;
@@ -399,10 +401,11 @@ impl Intake {
         let recorded = match error {
             FetchError::Archived => true,
             FetchError::NotFound => last && job.receive_count >= MISSING_AFTER,
-            FetchError::Denied { .. } | FetchError::KmsDenied { .. } => match job.sent_at {
-                Some(sent) => sent.plus_seconds(REFUSED_AFTER_SECS) <= (self.0.now)(),
-                None => job.receive_count >= REFUSED_AFTER,
-            },
+            FetchError::Denied { .. } | FetchError::KmsDenied { .. } => {
+                let is_due =
+                    |sent: UtcMicros| sent.plus_seconds(REFUSED_AFTER_SECS) <= (self.0.now)();
+                job.receive_count >= REFUSED_AFTER && job.sent_at.is_none_or(is_due)
+            }
             FetchError::Unavailable { .. } => false,
         };
         let uri = uri_of(&job.announced);

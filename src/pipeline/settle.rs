@@ -41,6 +41,8 @@ use std::sync::{Arc, Mutex};
 /// What a settle needs to be told.
 pub struct SettleJob {
     pub policy: Arc<Policy>,
+    /// Whether the lake is judged by the policy from now on: by whoever names none.
+    pub takes_into_use: bool,
     pub identity: IdentitySettings,
     /// Whether rows that are settled already are decided again as well.
     pub again: bool,
@@ -64,6 +66,7 @@ impl SettleJob {
     pub fn new(policy: Arc<Policy>, identity: IdentitySettings, now: fn() -> UtcMicros) -> Self {
         SettleJob {
             policy,
+            takes_into_use: true,
             identity,
             again: false,
             as_of: None,
@@ -101,7 +104,9 @@ pub async fn settle(
     job: SettleJob,
     progress: Arc<dyn SettleProgress>,
 ) -> Result<SettleReport, LakeError> {
-    record_policy(lake, &job.policy, (job.now)()).await?;
+    if job.takes_into_use {
+        record_policy(lake, &job.policy, (job.now)()).await?;
+    }
     // It is known up to the last scan, whatever the time is now.
     let read_until = facts::trail_read_until(lake).await?;
     let trail_until = trail_complete_until(read_until.min((job.now)()).min(job.trail_until_max));

@@ -63,6 +63,8 @@ pub struct Plan {
     pub redirected: u64,
     /// Whether objects have versions.
     pub versioned: bool,
+    /// Whether listings tell of everything that it is old.
+    pub forgetful: bool,
     /// Calls so far, and the objects that were asked for.
     pub calls: u64,
     pub asked: std::collections::BTreeSet<String>,
@@ -145,11 +147,16 @@ impl Cloud {
         self.0.objects.lock().unwrap().insert(place, bytes.into());
     }
 
-    /// The same, with metadata: names without `x-amz-meta-`.
+    /// The same as [`Cloud::put`], with metadata: names without `x-amz-meta-`.
     pub fn put_with(&self, bucket: &str, key: &str, bytes: Vec<u8>, metadata: Metadata) {
         let place = (bucket.to_owned(), key.to_owned());
         self.0.metadata.lock().unwrap().insert(place, metadata);
         self.put(bucket, key, bytes);
+    }
+
+    pub fn has(&self, bucket: &str, key: &str) -> bool {
+        let place = (bucket.to_owned(), key.to_owned());
+        self.0.objects.lock().unwrap().contains_key(&place)
     }
 
     pub fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
@@ -383,7 +390,11 @@ fn etag(bytes: &[u8]) -> String {
     format!("\"{hex}\"")
 }
 
-const MODIFIED: &str = "Fri, 27 Mar 2026 12:00:00 GMT";
+/// When everything was written, as it is told: when this process looked first.
+static MODIFIED: std::sync::LazyLock<chrono::DateTime<chrono::Utc>> =
+    std::sync::LazyLock::new(chrono::Utc::now);
+/// Of which Delta's log forgets what is older than 30 days.
+const LONG_AGO: chrono::TimeDelta = chrono::TimeDelta::days(60);
 
 fn s3(
     inner: &Inner,
@@ -410,14 +421,23 @@ fn s3(
     let mut objects = inner.objects.lock().unwrap();
     if key.is_empty() {
         return match method.as_str() {
-            "GET" => list(&objects, &bucket, &query),
+            "GET" => {
+                let age = match inner.plan.lock().unwrap().forgetful {
+                    true => LONG_AGO,
+                    false => chrono::TimeDelta::zero(),
+                };
+                list(&objects, &bucket, &query, *MODIFIED - age)
+            }
             "POST" if query.contains_key("delete") => {
                 let text = String::from_utf8(body.to_vec()).unwrap();
+                let mut deleted = String::new();
                 for piece in text.split("<Key>").skip(1) {
                     let key = piece.split("</Key>").next().unwrap().to_owned();
+                    deleted += &format!("<Deleted><Key>{key}</Key></Deleted>");
                     objects.remove(&(bucket.clone(), key));
                 }
-                (StatusCode::OK, "<DeleteResult></DeleteResult>").into_response()
+                let answer = format!("<DeleteResult>{deleted}</DeleteResult>");
+                (StatusCode::OK, answer).into_response()
             }
             other => panic!("S3 {other} {uri}"),
         };
@@ -501,7 +521,10 @@ fn get(bytes: &Bytes, headers: &HeaderMap) -> Response {
     });
     let common = [
         (header::ETAG, etag(bytes)),
-        (header::LAST_MODIFIED, MODIFIED.to_owned()),
+        (
+            header::LAST_MODIFIED,
+            MODIFIED.format("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        ),
     ];
     match range {
         Some((from, to)) => {
@@ -518,7 +541,9 @@ fn list(
     objects: &BTreeMap<(String, String), Bytes>,
     bucket: &str,
     query: &BTreeMap<String, String>,
+    modified: chrono::DateTime<chrono::Utc>,
 ) -> Response {
+    let modified = modified.format("%Y-%m-%dT%H:%M:%S.000Z");
     let given = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let (prefix, delimiter, after) = (given("prefix"), given("delimiter"), given("start-after"));
     let (mut contents, mut folders) = (String::new(), std::collections::BTreeSet::new());
@@ -537,7 +562,7 @@ fn list(
             continue;
         }
         contents += &format!(
-            "<Contents><Key>{}</Key><LastModified>2026-03-27T12:00:00.000Z</LastModified>\
+            "<Contents><Key>{}</Key><LastModified>{modified}</LastModified>\
              <ETag>{}</ETag><Size>{}</Size></Contents>",
             escaped(key),
             etag(bytes),

@@ -122,6 +122,20 @@ fn what_is_refused_for_a_while_is_read_once_it_is_allowed() {
     scene.check("refused for a while");
 }
 
+/// Lets the pauses of messages pass at once, until each is committed or given up.
+fn until_given_up(scene: &Scene) {
+    let started = Instant::now();
+    while !scene.cloud.queue().is_empty() {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{}",
+            scene.logs()
+        );
+        scene.cloud.queue().expire_all();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn what_is_refused_for_hours_is_recorded_and_read_when_it_is_announced_again() {
     let scene = Scene::new(32, 4, 10);
@@ -141,7 +155,14 @@ fn what_is_refused_for_hours_is_recorded_and_read_when_it_is_announced_again() {
             .send(notification(BUCKET, key), long_ago);
     }
     let worker = shared(scene.worker(0));
-    scene.wait_until_empty(std::slice::from_ref(&worker));
+    // However old it is, it is not given up at once.
+    scene.wait_for_log("not fetched; it is tried again later", 2);
+    let given_up = scene
+        .logs()
+        .matches("it is recorded with the reason")
+        .count();
+    assert!(given_up <= 1, "{}", scene.logs());
+    until_given_up(&scene);
     let recorded = rows_of(
         &scene,
         "SELECT status, split_part(reason, ':', 1), count(*) FROM log_objects \
@@ -202,7 +223,7 @@ fn a_bucket_in_another_region_is_followed_and_a_foreign_owner_is_refused() {
     command.stderr(Stdio::null());
     let worker = scene.cloud.environ(&mut command, &key_of(0)).spawn();
     let worker = shared(worker.unwrap());
-    scene.wait_until_empty(std::slice::from_ref(&worker));
+    until_given_up(&scene);
     assert_eq!(terminate(&worker).code(), Some(0));
     let recorded = rows_of(&scene, "SELECT split_part(reason, ':', 1) FROM log_objects");
     assert_eq!(recorded, ["access_denied"]);
@@ -437,4 +458,19 @@ fn people_and_clusters_that_are_imported_meanwhile_count_from_then_on() {
         "SELECT coalesce(cluster_id, 'none') FROM s3_access ORDER BY ingested_at",
     );
     assert_eq!(found, ["none", "c-1"]);
+}
+
+#[test]
+fn a_log_that_forgets_what_others_have_not_read_loses_and_doubles_nothing() {
+    let scene = Scene::new(39, 300, 2);
+    scene.cloud.plan().forgetful = true;
+    scene.notify(2, &mut Random(seed()));
+    let workers: Vec<_> = (0..3).map(|n| shared(scene.worker(n))).collect();
+    scene.wait_until_empty(&workers);
+    for worker in &workers {
+        assert_eq!(terminate(worker).code(), Some(0), "{}", scene.logs());
+    }
+    let place = format!("{LAKE}s3_access/_delta_log/{:020}.json", 1);
+    assert!(!scene.cloud.has("lake", &place), "nothing is forgotten");
+    scene.check("a log that forgets");
 }

@@ -8,6 +8,7 @@ use super::kill::seed;
 use super::scene::*;
 use super::world::*;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -183,6 +184,7 @@ const ROUNDS: u64 = 180;
 #[test]
 fn services_that_fail_lose_and_double_nothing() {
     let seed = seed();
+    let failed_in_all = AtomicU64::new(0);
     play(
         ROUNDS,
         || Scene::new(14, 8, 15),
@@ -221,11 +223,14 @@ fn services_that_fail_lose_and_double_nothing() {
                     scene.logs()
                 );
             }
-            assert!(failed > 0, "{what}: nothing failed");
+            // In a single round of few calls it can be that nothing does.
+            failed_in_all.fetch_add(failed, Ordering::Relaxed);
             scene.check(&what);
             scene
         },
     );
+    let failed = failed_in_all.into_inner();
+    assert!(failed > 3 * ROUNDS, "only {failed} calls failed");
 }
 
 #[test]
