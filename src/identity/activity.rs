@@ -50,10 +50,18 @@ pub(super) struct Shared {
     pub table: Name,
 }
 
+/// How long after a command a workspace's audit log is believed to tell of others, and how
+/// long before it. Within the days around a date of which `settle` reads commands.
+const VERBOSE_AFTER_SECS: i64 = 3 * 24 * 3600;
+const VERBOSE_BEFORE_SECS: i64 = 24 * 3600;
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Activity {
     commands: Vec<(Name, UtcMicros, UtcMicros, Command)>,
     by_cluster: Timeline<Name, Command>,
+    /// When the audit log of a workspace is known to tell of commands: it does so only
+    /// where and while that is set.
+    verbose: Timeline<Name, ()>,
     lineage: Vec<((Name, bool), UtcMicros, UtcMicros, Traced)>,
     by_location: Timeline<(Name, bool), Traced>,
     /// Every row, and one for each statement.
@@ -80,6 +88,22 @@ impl Activity {
         self.commands.sort_unstable();
         self.commands.dedup();
         self.by_cluster = Timeline::of(self.commands.clone());
+        let mut told: Vec<(Name, UtcMicros)> = self
+            .commands
+            .iter()
+            .map(|(_, at, _, command)| (command.workspace, *at))
+            .collect();
+        told.sort_unstable();
+        let near = |a: &(Name, UtcMicros), b: &(Name, UtcMicros)| {
+            a.0 == b.0 && b.1 <= a.1.plus_seconds(VERBOSE_AFTER_SECS)
+        };
+        let spans = told.chunk_by(near).filter_map(|span| {
+            let (first, last) = (span.first()?, span.last()?);
+            let from = first.1.plus_seconds(-VERBOSE_BEFORE_SECS);
+            let until = last.1.plus_seconds(VERBOSE_AFTER_SECS);
+            Some((first.0, from, until, ()))
+        });
+        self.verbose = Timeline::of(spans.collect());
     }
 
     pub fn add_lineage(&mut self, rows: &[Lineage], names: &mut Names, places: &mut Places) {
@@ -160,6 +184,11 @@ impl Activity {
         self.shares.sort_unstable();
         self.shares.dedup();
         self.by_time = Timeline::of(self.shares.clone());
+    }
+
+    /// Whether commands of that workspace were seen about then, so that others would show.
+    pub fn shows_commands(&self, workspace: Name, at: UtcMicros, span: &mut TimeSpan) -> bool {
+        !workspace.is_none() && self.verbose.at(workspace, at, 0, span).next().is_some()
     }
 
     pub fn commands_at<'a>(

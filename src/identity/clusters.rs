@@ -6,6 +6,9 @@ use super::people::{in_effect, narrow};
 use crate::model::{Cluster, ClusterAccess, ClusterFacts, TimeSpan, UtcMicros};
 use hashbrown::HashMap;
 
+/// How long after its end a cluster's requests may still come, as clocks differ.
+const END_SLACK_SECS: i64 = 60;
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clusters {
     /// Sorted by cluster and time of change.
@@ -25,6 +28,8 @@ pub(super) struct ClusterAt {
     pub users: Vec<String>,
     /// The users are told only by a row of another time, or changed over time.
     pub users_assumed: bool,
+    /// The cluster was changed between that row and then: it may have had another user.
+    pub users_unsure: bool,
     pub evidence: Option<String>,
 }
 
@@ -119,6 +124,29 @@ impl Clusters {
             .collect()
     }
 
+    /// Whether the cluster had ended by `at`, as far as is known: an address that was
+    /// seen of it may be another machine's by then.
+    pub fn has_ended(
+        &self,
+        workspace: Option<&str>,
+        cluster_id: &str,
+        at: UtcMicros,
+        span: &mut TimeSpan,
+    ) -> bool {
+        let rows = self.rows_of(workspace, cluster_id);
+        let ends: Vec<UtcMicros> = rows.iter().filter_map(|row| row.deleted_at).collect();
+        let gone = ends.iter().map(|end| end.plus_seconds(END_SLACK_SECS));
+        let changes = rows.iter().filter(|row| row.deleted_at.is_none());
+        let changes: Vec<UtcMicros> = changes.map(|row| row.changed_at).collect();
+        let mut moments: Vec<UtcMicros> = gone.chain(changes.iter().copied()).collect();
+        moments.sort();
+        narrow(&moments, at, span);
+        let passed = at.plus_seconds(-END_SLACK_SECS);
+        let ended = ends.into_iter().filter(|end| *end <= passed).max();
+        // One that was ended can be started again.
+        ended.is_some_and(|ended| !changes.iter().any(|it| *it > ended && *it <= at))
+    }
+
     /// Returns the cluster as it was at `at`.
     pub fn at(
         &self,
@@ -154,16 +182,33 @@ impl Clusters {
             .iter()
             .filter_map(|row| Some((row.changed_at, row.single_user_name.as_deref()?)))
             .collect();
-        if let Some(time) = in_effect(used.iter().map(|(time, _)| *time), at) {
-            let now = used.iter().filter(|(changed, _)| *changed == time);
-            found.users = now.map(|(_, user)| (*user).to_owned()).collect();
-            found.users.sort();
-            found.users.dedup();
-            // A name that was seen only later holds if no other was ever seen.
-            found.users_assumed = used
-                .iter()
-                .any(|(_, user)| !found.users.iter().any(|u| u == user));
-        }
+        // What names a user is a snapshot: it holds for its own time. The two nearest by
+        // tell of a time between them.
+        let before = used
+            .iter()
+            .map(|(time, _)| *time)
+            .filter(|time| *time <= at);
+        let after = used.iter().map(|(time, _)| *time).filter(|time| *time > at);
+        let (before, after) = (before.max(), after.min());
+        let near = [before, after].into_iter().flatten();
+        let near = used
+            .iter()
+            .filter(|(time, _)| near.clone().any(|it| it == *time));
+        found.users = near.map(|(_, user)| (*user).to_owned()).collect();
+        found.users.sort();
+        found.users.dedup();
+        // That a cluster ended is no change of its user.
+        let changes = rows
+            .iter()
+            .filter(|row| row.deleted_at.is_none())
+            .map(|row| row.changed_at);
+        let is_other = |(_, user): &(UtcMicros, &str)| !found.users.iter().any(|u| u == user);
+        found.users_assumed = used.iter().any(is_other) || times.iter().all(|time| *time > at);
+        let changed_since = before.map(|from| changes.clone().any(|it| it > from && it <= at));
+        let changed_until = after.map(|until| changes.clone().any(|it| it > at && it < until));
+        // Changed twice, it may have had another user in between.
+        found.users_unsure = changed_since.unwrap_or(true) && changed_until.unwrap_or(true);
+        found.users_unsure &= !used.is_empty();
         found
     }
 }

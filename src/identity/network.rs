@@ -4,7 +4,8 @@
 //! The addresses of hosts come from the Clusters API (`host_private_ip`) and from
 //! `RunInstances`. `private_ip` may be a container's: it counts only in workspaces
 //! where it proved to be the host's. Addresses are used again: only a node that
-//! stood at the time counts, and two of them are two candidates.
+//! stood at the time counts, and two of them are two candidates. One whose cluster had
+//! ended by then is a candidate like others that nobody knows.
 
 use super::ask::Ask;
 use super::aws::filled;
@@ -66,6 +67,12 @@ pub(super) fn hosts_of_address(ask: &mut Ask<'_>) -> Option<Hosts> {
     if all.found.is_empty() {
         return None;
     }
+    let databricks = ask.index.databricks();
+    is_unknown |= all.found.iter().any(|host| {
+        let workspace = host.workspace.as_deref();
+        let clusters = &databricks.clusters;
+        clusters.has_ended(workspace, &host.cluster, ask.at, &mut ask.span)
+    });
     all.grounds.methods.insert(0, Method::C2PrivateIp);
     all.confidence = match all.found.as_slice() {
         [Host { .. }] if !is_unknown => Confidence::Strong,

@@ -59,6 +59,8 @@ pub struct Place {
     /// The known table or volume whose UUID is a segment.
     pub(super) uuid: Name,
     pub(super) direction: Direction,
+    /// S3 refused it: the key may be for any other place.
+    pub(super) is_refused: bool,
     /// Addressed to a bucket as a whole.
     pub(super) is_bucket: bool,
     workspace: Option<(u64, u8)>,
@@ -76,7 +78,7 @@ pub(super) enum Direction {
 impl Direction {
     fn of(asked: &Asked<'_>) -> Direction {
         match (asked.operation, asked.outcome) {
-            (Operation::Read | Operation::List, _) => Direction::Read,
+            (Operation::Read | Operation::List, Outcome::Ok | Outcome::Error) => Direction::Read,
             (Operation::Write | Operation::Delete, Outcome::Ok) => Direction::Write,
             _ => Direction::Other,
         }
@@ -113,6 +115,7 @@ impl Places {
             location: Name::NONE,
             uuid: Name::NONE,
             direction: Direction::of(asked),
+            is_refused: asked.outcome == Outcome::Denied,
             is_bucket: false,
             workspace: None,
         };

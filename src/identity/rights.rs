@@ -62,7 +62,7 @@ impl Work {
         }
         self.person = match self.people.as_slice() {
             [] => Confidence::None,
-            [_] if !is_group && facts.users.len() == 1 => sure,
+            [_] if !is_group && facts.users.len() == 1 && !facts.users_unsure => sure,
             _ => Confidence::Ambiguous,
         };
         let is_sole_job = self.jobs.len() == 1 && self.job >= Confidence::Strong;
@@ -136,9 +136,17 @@ impl Work {
         self.people
             .extend(others.iter().map(|person| (*person).clone()));
         each_once(&mut self.people);
+        // Others on the cluster show in the audit log only, if it tells of commands at all.
+        let are_others_seen = is_job
+            || (ask.has_passed(FactSource::Audit, ACTIVE_SECS)
+                && ask.databricks().activity.shows_commands(
+                    host.of.workspace,
+                    ask.at,
+                    &mut ask.span,
+                ));
         self.person = match self.people.as_slice() {
             [] => Confidence::None,
-            [_] if is_sole_job && others.is_empty() => Confidence::Strong,
+            [_] if is_sole_job && others.is_empty() && are_others_seen => Confidence::Strong,
             // Without a run there is the work of those who run commands.
             [_] if self.jobs.is_empty()
                 && ask.has_passed(FactSource::Audit, ACTIVE_SECS)
@@ -148,7 +156,7 @@ impl Work {
             }
             _ => Confidence::Ambiguous,
         };
-        if !is_job && !others.is_empty() {
+        if !is_job && (!others.is_empty() || !are_others_seen) {
             self.job = self.job.min(Confidence::Ambiguous);
             self.task = self.task.min(Confidence::Ambiguous);
         }

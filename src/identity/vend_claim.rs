@@ -14,7 +14,7 @@ use super::aws::filled;
 use super::link::Link;
 use super::names::Name;
 use super::people::{Person, SYSTEM_USER, is_stand_in};
-use super::vend_fit::{Fit, Key, fitting, key_of, reused};
+use super::vend_fit::{Fit, Key, fitting, has_nearer_session, key_of, reused};
 use super::vends::Vended;
 use super::watermarks::FactSource;
 use crate::model::{Confidence, Method, TimeSpan, UnattributedReason, UtcMicros};
@@ -55,6 +55,11 @@ impl VendClaim {
         let from = key.issued_at.plus_seconds(-FAR_SECS);
         let until = key.issued_at.plus_seconds(FAR_SECS);
         let fits = fitting(ask, &key, from, until);
+        // A key is not used before it is vended; yet clocks differ.
+        let mut has_earlier = false;
+        for fit in &fits {
+            has_earlier |= ask.is_within(fit.vend.at.plus_seconds(-NEAR_SECS), UtcMicros::MAX);
+        }
         let mut claim = VendClaim {
             issued_at: Some(key.issued_at),
             ..VendClaim::default()
@@ -77,7 +82,8 @@ impl VendClaim {
         if !reused.is_empty() {
             claim.grounds.by(Method::C1SessionReuse);
         }
-        claim.conclude(ask, &key, &fits, !reused.is_empty(), &voices);
+        let may_be_sure = reused.is_empty() && has_earlier;
+        claim.conclude(ask, &key, &fits, may_be_sure, &voices);
         claim
     }
 
@@ -86,7 +92,7 @@ impl VendClaim {
         ask: &Ask<'_>,
         key: &Key<'_>,
         fits: &[Fit],
-        is_reused: bool,
+        may_be_sure: bool,
         voices: &Voices,
     ) {
         let databricks = ask.databricks();
@@ -100,14 +106,18 @@ impl VendClaim {
             apart <= u64::try_from(NEAR_SECS * 1_000_000).unwrap_or(u64::MAX)
         };
         let is_sure = has_passed
-            && !is_reused
+            && may_be_sure
             && fits.iter().all(|fit| fit.is_placed)
             && ((key.is_proven && key.locations.is_some())
                 || matches!(fits, [fit] if is_near(fit)));
+        let is_own = || {
+            let mut fits = fits.iter();
+            fits.any(|fit| !has_nearer_session(ask, key, &fit.vend))
+        };
         each_once(&mut self.people);
         self.person = match self.people.as_slice() {
             [] => Confidence::None,
-            [_] if is_sure && !voices.service && !voices.unresolved => Confidence::Strong,
+            [_] if is_sure && is_own() && voices.are_people() => Confidence::Strong,
             _ => Confidence::Ambiguous,
         };
         if voices.service && !self.people.is_empty() {
@@ -158,6 +168,11 @@ struct Voices {
 }
 
 impl Voices {
+    /// Whether all are people who are known.
+    fn are_people(&self) -> bool {
+        !self.service && !self.unresolved && !self.recipients
+    }
+
     fn hear(&mut self, ask: &mut Ask<'_>, vend: &Vended, claim: &mut VendClaim) {
         let databricks = ask.databricks();
         let names = &databricks.names;
@@ -226,7 +241,7 @@ fn by_key(ask: &mut Ask<'_>) -> Option<VendClaim> {
     claim.clusters.sort();
     claim.clusters.dedup();
     if !claim.people.is_empty() {
-        let several = claim.people.len() > 1 || voices.service || voices.unresolved;
+        let several = claim.people.len() > 1 || !voices.are_people();
         claim.person = sure(several);
     }
     if !claim.workspaces.is_empty() {

@@ -25,6 +25,8 @@ pub(super) struct Key<'a> {
     pub may_write: Option<bool>,
     pub has_session: bool,
     pub is_proven: bool,
+    /// The STS events that led to it, by their ids.
+    pub chain: Vec<&'a str>,
     /// Its records would show a session policy, and show none: Unity Catalog confines
     /// what it vends, so that the platform itself used this one.
     pub is_unconfined: bool,
@@ -60,6 +62,8 @@ pub(super) fn key_of<'a>(ask: &mut Ask<'a>, link: &Link<'a>) -> Option<Key<'a>> 
         .or_else(|| trace.and_then(|trace| trace.role_arn()));
     let may_write = (!actions.is_empty()).then(|| actions.iter().any(|action| writes(action)));
     let place = (locations.is_none() || may_write.is_none()).then(|| ask.place());
+    // Where a key may not go tells nothing of where it may.
+    let place = place.filter(|place| !place.is_refused);
     Some(Key {
         issued_at,
         expires_at: call.map_or_else(
@@ -72,6 +76,9 @@ pub(super) fn key_of<'a>(ask: &mut Ask<'a>, link: &Link<'a>) -> Option<Key<'a>> 
         may_write,
         has_session: link.confidence != Confidence::None,
         is_proven: link.exact().is_some(),
+        chain: trace
+            .map(|trace| trace.chain.iter().map(|call| call.event_id()).collect())
+            .unwrap_or_default(),
         is_unconfined: link.exact().is_some_and(|trace| {
             let sessions = ask.index.issued_sessions();
             trace.chain.iter().all(|call| sessions.is_unconfined(call))
@@ -237,6 +244,31 @@ pub(super) fn reused(ask: &mut Ask<'_>, key: &Key<'_>, actors: &[Name]) -> Vec<V
     found
 }
 
+/// Whether STS issued another session for the vend's location, nearer to the vend than the
+/// key: then the vend led to that one, and this key is another vend's.
+pub(super) fn has_nearer_session(ask: &Ask<'_>, key: &Key<'_>, vend: &Vended) -> bool {
+    let Some(role) = key.role else {
+        return false;
+    };
+    let apart = |at: UtcMicros| at.0.abs_diff(vend.at.0);
+    let place = ask.databricks().names.text(vend.location);
+    let (from, until) = (
+        vend.at.plus_seconds(-NEAR_SECS),
+        vend.at.plus_seconds(NEAR_SECS),
+    );
+    let calls = ask.index.issued_sessions().of_role(role, from, until);
+    let own = apart(key.issued_at);
+    let nearer = calls.filter(|call| {
+        !key.chain.contains(&call.event_id())
+            && apart(call.issued_at()) < own
+            && is_for(call, place, vend.operation)
+    });
+    let vends = &ask.databricks().vends;
+    let vends = vends.of_location(vend.location, from, until);
+    // Where several vends are as near, one of them has this key.
+    nearer.count() >= vends.count().max(1)
+}
+
 /// Whether STS issued at least as many sessions for the vend's location, about its
 /// time, as there were vends.
 fn has_own_session(ask: &Ask<'_>, key: &Key<'_>, vend: &Vended) -> bool {
@@ -254,7 +286,7 @@ fn has_own_session(ask: &Ask<'_>, key: &Key<'_>, vend: &Vended) -> bool {
         .index
         .issued_sessions()
         .of_role(role, from, until)
-        .filter(|call| is_for(call, place))
+        .filter(|call| is_for(call, place, vend.operation))
         .map(Call::event_id)
         .collect();
     calls.sort_unstable();
@@ -272,9 +304,19 @@ fn has_own_session(ask: &Ask<'_>, key: &Key<'_>, vend: &Vended) -> bool {
     calls.len() >= vends.len().max(1)
 }
 
-/// Whether a session may be for a place: its policy does not tell otherwise.
-fn is_for(call: &Call, place: &str) -> bool {
-    let (prefixes, _) = call.policy();
+/// Whether a session may be for a place, and an operation there: its policy does not tell
+/// otherwise.
+fn is_for(call: &Call, place: &str, operation: VendOperation) -> bool {
+    let (prefixes, actions) = call.policy();
+    let is_other = match operation {
+        _ if actions.is_empty() => false,
+        VendOperation::Read => actions.iter().any(|action| writes(action)),
+        VendOperation::Write => !actions.iter().any(|action| writes(action)),
+        _ => false,
+    };
+    if is_other {
+        return false;
+    }
     prefixes.is_empty()
         || prefixes.iter().any(|prefix| {
             location(prefix)

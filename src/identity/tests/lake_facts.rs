@@ -41,9 +41,11 @@ pub fn watermarks(seconds: i64) -> Vec<SourceWatermark> {
         .collect()
 }
 
-/// People, and sources that have passed everything.
+/// People, and sources that have passed everything; that commands show, one far away
+/// tells.
 pub fn known() -> DatabricksFacts {
     DatabricksFacts {
+        commands: vec![command("far", -86_400, "far", BOB)],
         scim: vec![
             scim(ScimKind::User, "1", ANN),
             scim(ScimKind::User, "2", BOB),

@@ -13,6 +13,7 @@ mod order;
 mod people;
 mod random;
 mod sessions;
+mod too_sure;
 mod twin;
 mod vends;
 

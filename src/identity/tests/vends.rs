@@ -3,8 +3,8 @@
 use super::lake_facts::*;
 use super::*;
 use crate::model::{
-    ClusterNode, DatabricksFacts, ExternalLocation, Method, ShareQuery, StorageCredential, Vend,
-    VendOperation,
+    Cluster, ClusterNode, Confidence, DatabricksFacts, ExternalLocation, Method, ShareQuery,
+    StorageCredential, Vend, VendOperation,
 };
 
 const TABLE: &str = "5c1cf5a4-87b9-4cc2-9770-d10b894b0001";
@@ -535,6 +535,32 @@ fn vend_and_private_address_that_agree_are_strong_on_every_level() {
             .methods
             .contains(&Method::Conflict)
     );
+}
+
+#[test]
+fn the_address_of_a_cluster_that_ended_may_be_anothers() {
+    let is = |rows: Vec<Cluster>, confidence: Confidence| {
+        let facts = DatabricksFacts {
+            nodes: vec![host("c1", "10.0.1.10")],
+            clusters: rows,
+            ..with(vec![vend("v", 1, ANN, "s3://lake/sales")])
+        };
+        let answer = from("10.0.1.10").at(300).answer(&index(facts));
+        assert_eq!(answer.cluster_confidence, confidence);
+    };
+    let row = |seconds| Cluster {
+        changed_at: at(seconds),
+        ..cluster("c1", "UI")
+    };
+    let ended = |seconds| Cluster {
+        deleted_at: Some(at(seconds)),
+        ..row(seconds)
+    };
+    is(vec![row(-60)], Confidence::Strong);
+    is(vec![row(-60), ended(400)], Confidence::Strong);
+    is(vec![row(-60), ended(290)], Confidence::Strong);
+    is(vec![row(-60), ended(60), row(240)], Confidence::Strong);
+    is(vec![row(-60), ended(60)], Confidence::Ambiguous);
 }
 
 #[test]
