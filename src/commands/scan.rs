@@ -190,7 +190,7 @@ pub fn policy_files(dir: Option<&Path>) -> anyhow::Result<Vec<PolicyFile>> {
             dir.display()
         ))
     })?;
-    let mut files = Vec::new();
+    let (mut files, mut unreadable) = (Vec::new(), Vec::new());
     for entry in entries {
         let path = entry
             .with_context(|| format!("list `{}`", dir.display()))?
@@ -199,15 +199,21 @@ pub fn policy_files(dir: Option<&Path>) -> anyhow::Result<Vec<PolicyFile>> {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        let is_policy = name.ends_with(".cedar") || name.ends_with(".toml");
-        if path.is_file() && is_policy && !name.starts_with('.') {
-            let text = std::fs::read_to_string(&path).map_err(|error| {
-                super::UsageError(format!("policy file `{}`: {error}", path.display()))
-            })?;
-            files.push(PolicyFile { name, text });
+        let lower = name.to_lowercase();
+        let is_policy = lower.ends_with(".cedar") || lower.ends_with(".toml");
+        if !is_policy || name.starts_with('.') {
+            continue;
+        }
+        // A link that leads nowhere is no reason to judge without the rest.
+        match std::fs::read_to_string(&path) {
+            Ok(text) => files.push(PolicyFile { name, text }),
+            Err(error) => unreadable.push(format!("policy file `{}`: {error}", path.display())),
         }
     }
-    Ok(files)
+    match unreadable.is_empty() {
+        true => Ok(files),
+        false => Err(super::UsageError(unreadable.join("\n")).into()),
+    }
 }
 
 /// The progress bar; nothing where nobody looks.

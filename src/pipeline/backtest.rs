@@ -62,6 +62,8 @@ pub struct BacktestReport {
     pub no_longer_flagged: Vec<Change>,
     /// Violations that are stored and stay.
     pub still_flagged: u64,
+    /// Events for which a rule could not be evaluated, by rule.
+    pub failed: BTreeMap<String, u64>,
 }
 
 /// Violations of one rule by one principal on one dataset.
@@ -404,6 +406,9 @@ fn add(
     }
     for flag in before.iter().filter(|(rule, _)| !rules_now.contains(*rule)) {
         note(no_longer, *flag);
+    }
+    for failure in after.violations.iter().filter(|it| it.is_failure()) {
+        *report.failed.entry(failure.rule.to_string()).or_default() += tally.events;
     }
     report.still_flagged += rules_now.intersection(&rules_before).count() as u64 * tally.events;
 }

@@ -18,7 +18,8 @@
 //! only at slices of the key; its cost grows with the depth of the key and not
 //! with the number of locations.
 
-use super::error::{PolicyError, line_of, read_toml};
+use super::entries::Entries;
+use super::error::{PolicyError, line_of};
 use crate::model::Dataset;
 use hashbrown::HashMap;
 use serde::Deserialize;
@@ -33,6 +34,7 @@ pub(super) struct Datasets {
     buckets: HashMap<String, HashMap<String, u32>>,
     lines: Vec<usize>,
     locations: Vec<Location>,
+    is_partial: bool,
 }
 
 /// A location, as the file gives it.
@@ -45,12 +47,8 @@ pub(super) struct Location {
     pub line: usize,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    dataset: Vec<Entry>,
-}
+/// The name of an entry, and what each has.
+const ENTRY: (&str, &[&str]) = ("dataset", &["name", "locations"]);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,14 +70,9 @@ impl Datasets {
             });
         };
         let mut datasets = Datasets::default();
-        let parsed: File = match read_toml(file, text) {
-            Ok(parsed) => parsed,
-            Err((offset, message)) => {
-                fault(offset, message);
-                return datasets;
-            }
-        };
-        for entry in parsed.dataset {
+        let entries = Entries::<Entry>::read(file, text, ENTRY, &mut fault);
+        datasets.is_partial = !entries.is_whole;
+        for entry in entries.list {
             let start = entry.name.span().start;
             let Ok(index) = u32::try_from(datasets.list.len()) else {
                 fault(start, "too many datasets".to_owned());
@@ -166,6 +159,11 @@ impl Datasets {
 
     pub(super) fn get(&self, index: u32) -> Option<&Dataset> {
         self.list.get(usize::try_from(index).ok()?)
+    }
+
+    /// Whether datasets are missing here that the file may define.
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {

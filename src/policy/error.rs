@@ -3,7 +3,6 @@
 //! Every message names the file and line (or the setting) at fault and what to
 //! do. All faults are reported at once; a policy with a fault is never used in part.
 
-use serde::de::DeserializeOwned;
 use std::fmt;
 
 /// Why policy files or settings were refused.
@@ -136,17 +135,6 @@ impl PolicyError {
             | PolicyError::BuiltIn { .. } => None,
         }
     }
-}
-
-/// Reads a TOML file of a policy; a fault comes with its place, in bytes.
-pub(super) fn read_toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, (usize, String)> {
-    toml::from_str(text).map_err(|error| {
-        let offset = error.span().map_or(0, |span| span.start);
-        // The parser lists what it expected on further lines.
-        let message = error.message().replace('\n', "; ");
-        let remedy = format!("see the example in the documentation of {file}");
-        (offset, format!("{message}; {remedy}"))
-    })
 }
 
 /// The line, counted from 1, that holds the byte at `offset`.

@@ -19,11 +19,13 @@
 //! INVARIANT (the same judge): an example is put to [`Policy::judge`](super::Policy::judge) as an access of a
 //! log is, so that what passes here holds there.
 
-use super::error::{PolicyError, line_of, read_toml};
+use super::entries::Entries;
+use super::error::{PolicyError, line_of};
 use super::example_access::{TLS, bucket_and_key};
+use super::exceptions::Names;
 use super::judge::Judgement;
 use super::nearest;
-use super::rules::{DEFAULT_DENY, EVALUATION};
+use super::rules::EVALUATION;
 use super::vocabulary::known_events;
 use crate::model::{AccessPath, Confidence, Credential, Operation, Outcome, UtcMicros, Verdict};
 use serde::Deserialize;
@@ -53,12 +55,8 @@ pub struct Tested {
     pub passed: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    test: Vec<Spanned<Entry>>,
-}
+/// The name of an entry, and what each has.
+const ENTRY: (&str, &[&str]) = ("test", &["name", "verdict", "event"]);
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,7 +133,7 @@ const USUAL_TIME: &str = "2026-03-27T12:00:00Z";
 pub(super) fn parse_examples(
     file: &str,
     text: &str,
-    rules: &[&str],
+    names: &Names<'_>,
     faults: &mut Vec<PolicyError>,
 ) -> Vec<Example> {
     let mut fault = |offset: usize, message: String| {
@@ -145,17 +143,11 @@ pub(super) fn parse_examples(
             message,
         });
     };
-    let parsed: File = match read_toml(file, text) {
-        Ok(parsed) => parsed,
-        Err((offset, message)) => {
-            fault(offset, message);
-            return Vec::new();
-        }
-    };
-    let examples = parsed.test.into_iter().filter_map(|entry| {
+    let entries = Entries::<Spanned<Entry>>::read(file, text, ENTRY, &mut fault);
+    let examples = entries.list.into_iter().filter_map(|entry| {
         let start = entry.span().start;
         let line = line_of(text, start);
-        checked(entry.into_inner(), (start, line), rules, &mut fault)
+        checked(entry.into_inner(), (start, line), names, &mut fault)
     });
     examples.collect()
 }
@@ -164,7 +156,7 @@ pub(super) fn parse_examples(
 fn checked(
     entry: Entry,
     (start, line): (usize, usize),
-    rules: &[&str],
+    names: &Names<'_>,
     fault: &mut impl FnMut(usize, String),
 ) -> Option<Example> {
     let mut sound = true;
@@ -220,10 +212,29 @@ fn checked(
     if entry.operation.is_none() {
         word("event", Some(&entry.event), &known);
     }
-    let mut known_rules = rules.to_vec();
-    known_rules.extend([DEFAULT_DENY, EVALUATION]);
+    let verdict = Verdict::ALL
+        .into_iter()
+        .find(|verdict| verdict.as_str() == entry.verdict.get_ref());
     for rule in entry.rules.iter().flatten() {
-        word("rules", Some(rule), &known_rules);
+        // A permit too is named where it failed.
+        let is_failure = rule.get_ref() == EVALUATION
+            || verdict == Some(Verdict::Undetermined)
+                && names.permits.contains(&rule.get_ref().as_str());
+        if let Some(message) = names.rule_fault(rule.get_ref()).filter(|_| !is_failure) {
+            wrong(rule.span().start, format!("`rules` has {message}"));
+        }
+    }
+    let contradiction = match (verdict, entry.rules.as_deref()) {
+        (Some(Verdict::InPolicy), Some([_, ..])) => {
+            Some("it is to be `in_policy` and to violate rules; correct one of the two")
+        }
+        (Some(Verdict::OutOfPolicy), Some([])) => {
+            Some("it is to be `out_of_policy` and to violate no rule; correct one of the two")
+        }
+        _ => None,
+    };
+    if let Some(message) = contradiction {
+        wrong(entry.verdict.span().start, message.to_owned());
     }
     let principals = [
         entry.user.is_some(),
@@ -255,9 +266,6 @@ fn checked(
             time
         }
     };
-    let verdict = Verdict::ALL
-        .into_iter()
-        .find(|verdict| verdict.as_str() == entry.verdict.get_ref());
     let operation = match &entry.operation {
         Some(given) => Operation::ALL
             .into_iter()
@@ -269,6 +277,7 @@ fn checked(
     let expected = entry.rules.as_ref().map(|rules| {
         let mut rules: Vec<String> = rules.iter().map(|rule| rule.get_ref().clone()).collect();
         rules.sort();
+        rules.dedup();
         rules
     });
     let (verdict, operation, at) = (verdict?, operation?, at?);

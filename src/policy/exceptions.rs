@@ -20,8 +20,11 @@
 //! INVARIANT (by the event): whether an exception covers a violation follows from the
 //! access and its time, never from the day on which it is judged.
 
-use super::error::{PolicyError, line_of, read_toml};
+use super::entries::Entries;
+use super::error::{PolicyError, line_of};
 use super::facts::Facts;
+use super::nearest;
+use super::rules::{DEFAULT_DENY, Effect, Rules};
 use crate::model::{TimeSpan, UtcMicros, Violation};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -61,12 +64,8 @@ pub(super) struct Exceptions {
     changes: Vec<UtcMicros>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    exception: Vec<Spanned<Entry>>,
-}
+/// The name of an entry, and what each has.
+const ENTRY: (&str, &[&str]) = ("exception", &["id", "rules"]);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,9 +77,9 @@ struct Entry {
     #[serde(default)]
     datasets: Vec<Spanned<String>>,
     #[serde(default)]
-    buckets: Vec<String>,
+    buckets: Vec<Spanned<String>>,
     #[serde(default)]
-    roles: Vec<String>,
+    roles: Vec<Spanned<String>>,
     #[serde(default)]
     jobs: Vec<Spanned<String>>,
     owner: Option<Spanned<String>>,
@@ -89,10 +88,46 @@ struct Entry {
     expires: Option<Spanned<Datetime>>,
 }
 
-/// Names that exceptions may use.
+/// Names that exceptions and examples may use.
+#[derive(Debug)]
 pub(super) struct Names<'a> {
-    pub rules: &'a [&'a str],
-    pub datasets: &'a [&'a str],
+    /// The rules that can be violated; `None` if not all could be read.
+    pub rules: Option<Vec<&'a str>>,
+    /// The rules that permit.
+    pub permits: Vec<&'a str>,
+    /// The datasets; `None` if not all could be read.
+    pub datasets: Option<&'a [&'a str]>,
+}
+
+impl<'a> Names<'a> {
+    pub fn new(rules: &'a Rules, datasets: Option<&'a [&'a str]>) -> Names<'a> {
+        let of = |effect: Effect| {
+            let those = rules.list.iter().filter(move |rule| rule.effect == effect);
+            those.map(|rule| &*rule.id)
+        };
+        let refused = rules.refused.iter().map(String::as_str);
+        let forbids = of(Effect::Forbid).chain(refused).chain([DEFAULT_DENY]);
+        Names {
+            rules: (!rules.is_partial).then(|| forbids.collect()),
+            permits: of(Effect::Permit).collect(),
+            datasets,
+        }
+    }
+
+    /// What is wrong with the name of a rule that is to be violated.
+    pub fn rule_fault(&self, name: &str) -> Option<String> {
+        if self.permits.contains(&name) {
+            return Some(format!(
+                "rule `{name}`, which permits, so that no access violates it; name a `forbid` \
+                 or `{DEFAULT_DENY}`"
+            ));
+        }
+        let known = self.rules.as_ref()?;
+        (!known.contains(&name)).then(|| {
+            let hint = nearest::hint(name, known);
+            format!("rule `{name}`, which no *.cedar file has{hint}")
+        })
+    }
 }
 
 impl Exceptions {
@@ -110,15 +145,9 @@ impl Exceptions {
                 message,
             });
         };
-        let parsed: File = match read_toml(file, text) {
-            Ok(parsed) => parsed,
-            Err((offset, message)) => {
-                fault(offset, message);
-                return Exceptions::default();
-            }
-        };
+        let entries = Entries::<Spanned<Entry>>::read(file, text, ENTRY, &mut fault);
         let mut list: Vec<Exception> = Vec::new();
-        for entry in parsed.exception {
+        for entry in entries.list {
             let start = entry.span().start;
             let line = line_of(text, start);
             if let Some(exception) = checked(entry, (start, line), names, &list, &mut fault) {
@@ -247,23 +276,46 @@ fn checked(
         wrong(start, message);
     }
     for rule in &entry.rules {
-        if !names.rules.contains(&rule.get_ref().as_str()) {
-            let message = format!(
-                "exception `{id}` covers rule `{}`, which no *.cedar file has{}",
-                rule.get_ref(),
-                super::nearest::hint(rule.get_ref(), names.rules)
+        if let Some(message) = names.rule_fault(rule.get_ref()) {
+            wrong(
+                rule.span().start,
+                format!("exception `{id}` covers {message}"),
             );
-            wrong(rule.span().start, message);
         }
     }
     for dataset in &entry.datasets {
-        if !names.datasets.contains(&dataset.get_ref().as_str()) {
+        if let Some(known) = names.datasets
+            && !known.contains(&dataset.get_ref().as_str())
+        {
             let message = format!(
                 "exception `{id}` names dataset `{}`, which datasets.toml does not have{}",
                 dataset.get_ref(),
-                super::nearest::hint(dataset.get_ref(), names.datasets)
+                nearest::hint(dataset.get_ref(), known)
             );
             wrong(dataset.span().start, message);
+        }
+    }
+    for bucket in &entry.buckets {
+        // An access point stands for its bucket where a record names no other.
+        let is_arn = bucket.get_ref().starts_with("arn:");
+        let odd: &[char] = if is_arn { &['*'] } else { &['/', ':', '*'] };
+        if bucket.get_ref().is_empty() || bucket.get_ref().contains(odd) {
+            let message = format!(
+                "exception `{id}` names bucket `{}`; write a bucket's name alone, without \
+                 `s3://`, path or wildcard",
+                bucket.get_ref()
+            );
+            wrong(bucket.span().start, message);
+        }
+    }
+    for role in &entry.roles {
+        if !role.get_ref().starts_with("arn:") || role.get_ref().contains('*') {
+            let message = format!(
+                "exception `{id}` names role `{}`; write its ARN whole, like \
+                 `arn:aws:iam::111122223333:role/name`",
+                role.get_ref()
+            );
+            wrong(role.span().start, message);
         }
     }
     for job in &entry.jobs {
@@ -318,22 +370,22 @@ fn checked(
     }
     sound.then(|| Exception {
         id: id.as_str().into(),
-        rules: entry.rules.into_iter().map(Spanned::into_inner).collect(),
+        rules: plain(entry.rules),
         principals: entry.principals,
-        datasets: entry
-            .datasets
-            .into_iter()
-            .map(Spanned::into_inner)
-            .collect(),
-        buckets: entry.buckets,
-        roles: entry.roles,
-        jobs: entry.jobs.into_iter().map(Spanned::into_inner).collect(),
+        datasets: plain(entry.datasets),
+        buckets: plain(entry.buckets),
+        roles: plain(entry.roles),
+        jobs: plain(entry.jobs),
         owner,
         reason,
         approved_at,
         expires_at,
         line,
     })
+}
+
+fn plain(texts: Vec<Spanned<String>>) -> Vec<String> {
+    texts.into_iter().map(Spanned::into_inner).collect()
 }
 
 /// The beginning of a day without a time, in UTC.

@@ -4,6 +4,7 @@
 //! Found by comparing scopes and names, never by solving conditions: a finding is true
 //! as it stands, and what is not found may be wrong all the same.
 
+use super::literals;
 use super::loaded::Policy;
 use super::mentions::Attribute;
 use super::rules::{Effect, RuleInfo};
@@ -28,6 +29,8 @@ pub enum FindingKind {
     NeverPermits,
     /// A rule that changes nothing beside another.
     Shadowed,
+    /// A rule compares with a text that is probably none.
+    UnknownValue,
     /// No rule tells the dataset from others.
     DatasetWithoutRule,
     /// A location lies in that of another dataset.
@@ -41,6 +44,7 @@ impl FindingKind {
         match self {
             FindingKind::NeverPermits => "never_permits",
             FindingKind::Shadowed => "shadowed",
+            FindingKind::UnknownValue => "unknown_value",
             FindingKind::DatasetWithoutRule => "dataset_without_rule",
             FindingKind::LocationsOverlap => "locations_overlap",
             FindingKind::Exception => "exception",
@@ -57,6 +61,7 @@ impl Policy {
         for rule in list {
             findings.extend(never_permits(rule, list, groups));
             findings.extend(shadowed(rule, list));
+            self.find_in_texts(rule, &mut findings);
         }
         if !list.iter().any(|rule| rule.effect == Effect::Permit) {
             findings.push(Finding {
@@ -74,6 +79,22 @@ impl Policy {
         self.find_in_exceptions(now, &mut findings);
         findings.sort();
         findings
+    }
+
+    fn find_in_texts(&self, rule: &RuleInfo, findings: &mut Vec<Finding>) {
+        let datasets = self.datasets().with_lines();
+        let sensitivities = datasets.filter_map(|(dataset, _)| dataset.sensitivity.as_deref());
+        let sensitivities: Vec<&str> = sensitivities.collect();
+        for (attribute, text) in literals::compared(&rule.json) {
+            if let Some(doubt) = literals::doubt(attribute, text, &sensitivities) {
+                findings.push(Finding {
+                    file: rule.file.clone(),
+                    line: rule.line,
+                    kind: FindingKind::UnknownValue,
+                    message: format!("rule `{}` {doubt}", rule.id),
+                });
+            }
+        }
     }
 
     fn find_in_datasets(&self, findings: &mut Vec<Finding>) {

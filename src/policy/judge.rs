@@ -13,8 +13,9 @@
 //! verdict `undetermined` and is listed like a violation.
 //!
 //! INVARIANT (nobody is judged late): that nobody is found for an access of Databricks
-//! is held against it only once it is settled. Before, only rules count that do not ask
-//! who it was; if none of them forbids it, the verdict is open.
+//! is held against it only once it is settled, and for it neither. Before, only rules
+//! count that do not ask who it was; if none of them forbids it, and the policy has others
+//! that could decide, the verdict is open.
 
 use super::answers::{Answers, Said};
 use super::facts::{Facts, Terms};
@@ -45,8 +46,9 @@ pub(super) struct Judge {
     default_deny: Violation,
     /// What permits look at, together.
     permits: Mentions,
-    /// A permit asks who it was.
+    /// A permit asks who it was; a forbid does.
     permits_ask_who: bool,
+    forbids_ask_who: bool,
     /// The groups that rules name.
     groups: Vec<String>,
 }
@@ -67,6 +69,8 @@ struct AskedRule {
 #[derive(Default)]
 struct Answer {
     is_permitted: bool,
+    /// By a permit that does not ask who it was.
+    is_permitted_to_anybody: bool,
     is_forbidden: bool,
     has_failed: bool,
 }
@@ -91,6 +95,7 @@ impl Judge {
                 },
             }
         });
+        let forbids = rules.iter().filter(|rule| rule.effect == Effect::Forbid);
         let permits = rules.iter().filter(|rule| rule.effect == Effect::Permit);
         let permits: Vec<&RuleInfo> = permits.collect();
         Judge {
@@ -98,6 +103,7 @@ impl Judge {
             authorizer: Authorizer::new(),
             default_deny: default_deny(),
             permits_ask_who: permits.iter().any(|rule| rule.asks_who),
+            forbids_ask_who: forbids.into_iter().any(|rule| rule.asks_who),
             permits: permits
                 .iter()
                 .fold(Mentions::default(), |all, rule| all.and(rule.mentions)),
@@ -156,7 +162,10 @@ impl Judge {
                     answers,
                 ) {
                     Said::DoesNotHold => {}
-                    Said::Holds if rule.effect == Effect::Permit => answer.is_permitted = true,
+                    Said::Holds if rule.effect == Effect::Permit => {
+                        answer.is_permitted = true;
+                        answer.is_permitted_to_anybody |= !rule.asks_who;
+                    }
                     Said::Holds => {
                         answer.is_forbidden = true;
                         // Who it was may turn out yet.
@@ -179,7 +188,9 @@ impl Judge {
                 continue;
             }
             if answer.is_permitted {
-                allowed = true;
+                // Whoever it turns out to be.
+                let for_good = answer.is_permitted_to_anybody && !self.forbids_ask_who;
+                allowed |= for_good || !inputs.awaits_principal;
             } else if !(inputs.awaits_principal && self.permits_ask_who) {
                 denied = true;
                 violations.push(reason(&self.default_deny, self.permits));

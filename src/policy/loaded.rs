@@ -97,26 +97,19 @@ impl Policy {
             None => Datasets::default(),
         };
         let names: Vec<&str> = datasets.names().collect();
+        let names = (!datasets.is_partial()).then_some(names.as_slice());
         let cedar = files.iter().filter(|file| is_cedar(file));
-        let rules = Rules::parse(cedar, &names, &mut faults);
+        let rules = Rules::parse(cedar, names, &mut faults);
         if let Some(groups) = groups {
             find_group_faults(&rules.list, groups, &mut faults);
         }
-        let ids: Vec<&str> = rules.list.iter().map(|rule| &*rule.id).collect();
+        let names = Names::new(&rules, names);
         let exceptions = match text_of(EXCEPTIONS_FILE) {
-            Some(text) => {
-                let mut ids = ids.clone();
-                ids.push(super::rules::DEFAULT_DENY);
-                let names = Names {
-                    rules: &ids,
-                    datasets: &names,
-                };
-                Exceptions::parse(EXCEPTIONS_FILE, text, &names, &mut faults)
-            }
+            Some(text) => Exceptions::parse(EXCEPTIONS_FILE, text, &names, &mut faults),
             None => Exceptions::default(),
         };
         let examples = match text_of(TESTS_FILE) {
-            Some(text) => parse_examples(TESTS_FILE, text, &ids, &mut faults),
+            Some(text) => parse_examples(TESTS_FILE, text, &names, &mut faults),
             None => Vec::new(),
         };
         let settings = Settings::check(settings, &mut faults);

@@ -1,7 +1,7 @@
 //! May they: judges an access by the organisation's policy. Layer 2, pure.
 //!
 //! 1. `loaded` takes the files of a policy and makes a [`Policy`] of them, with
-//!    a version that stands in every row it judged.
+//!    a version that stands in every row it judged; `entries` reads those in TOML.
 //! 2. `datasets` names the dataset of a location, for every event; `exceptions` marks
 //!    violations that somebody answers for.
 //! 3. `rules` reads Cedar: annotations, and strict validation against
@@ -28,6 +28,7 @@
 mod answers;
 mod context;
 mod datasets;
+mod entries;
 mod error;
 mod example_access;
 mod examples;
@@ -35,6 +36,7 @@ mod exceptions;
 mod facts;
 mod findings;
 mod judge;
+mod literals;
 mod loaded;
 mod mentions;
 mod nearest;

@@ -41,7 +41,9 @@ pub(super) struct DecidingFacts<'a> {
     of_workload: Vec<(Attribute, Attribute, String)>,
     /// What all the principals have in common.
     principal_type: Option<EntityType>,
+    principal_name: Option<String>,
     groups: Option<Vec<&'a str>>,
+    lies_in: [(EntityType, Option<String>); 2],
     mentions: Mentions,
 }
 
@@ -59,17 +61,22 @@ impl<'a> DecidingFacts<'a> {
             parts.retain(|(attribute, _)| OF_WORKLOADS.contains(attribute));
             of_workload.extend(parts.into_iter().map(|(part, value)| (owner, part, value)));
         }
-        let (principal_type, places) = inputs.shared_principal();
+        let shared = inputs.shared_principal();
+        if let Some(active) = shared.active {
+            told.push((Attribute::Active, active.to_string()));
+        }
         let named = |place: &u32| groups.get(usize::try_from(*place).ok()?);
-        let groups = places.map(|places| {
+        let groups = shared.groups.map(|places| {
             let names = places.iter().filter_map(named);
             names.map(String::as_str).collect()
         });
         DecidingFacts {
             told,
             of_workload,
-            principal_type,
+            principal_type: shared.of,
+            principal_name: shared.name.filter(|name| !name.is_empty()).map(cut),
             groups,
+            lies_in: inputs.lies_in().map(|(of, name)| (of, name.map(cut))),
             mentions,
         }
     }
@@ -79,13 +86,28 @@ impl<'a> DecidingFacts<'a> {
         let mut facts: Vec<String> = Vec::new();
         let asks_who = rule.principal_types() && self.mentions.principal_types();
         if let Some(of) = self.principal_type.filter(|_| asks_who) {
-            facts.push(format!("principal is {}", of.as_str()));
+            let name = self.principal_name.as_ref().filter(|_| rule.names(of));
+            facts.push(match name {
+                Some(name) => format!("principal is {} {name}", of.as_str()),
+                None => format!("principal is {}", of.as_str()),
+            });
         }
         if let Some(groups) = self.groups.as_ref().filter(|_| rule.groups()) {
             facts.push(match groups.as_slice() {
                 [] => "in no group that rules name".to_owned(),
                 names => format!("in {}", names.join(", ")),
             });
+        }
+        for (of, name) in &self.lies_in {
+            let what = of.as_str().to_lowercase();
+            let attribute = Attribute::ALL.iter().find(|it| it.as_str() == what);
+            // Else it is told below.
+            if rule.names(*of) && !attribute.is_some_and(|attribute| rule.has(*attribute)) {
+                facts.push(match name {
+                    Some(name) => format!("{what} {name}"),
+                    None => format!("no {what}"),
+                });
+            }
         }
         for attribute in Attribute::ALL {
             let is_untold = UNTOLD.contains(attribute) || OF_WORKLOADS.contains(attribute);

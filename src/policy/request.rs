@@ -43,6 +43,15 @@ struct Resource<'a> {
     attributes: Attributes<'a>,
 }
 
+/// What several principals have in common; a name only where rules tell names apart.
+#[derive(Default)]
+pub(super) struct Shared<'a> {
+    pub of: Option<EntityType>,
+    pub name: Option<&'a str>,
+    pub groups: Option<&'a [u32]>,
+    pub active: Option<bool>,
+}
+
 /// A request to Cedar, but for its principal.
 pub(super) struct Question {
     pub action: EntityUid,
@@ -205,18 +214,31 @@ impl Inputs<'_> {
         self.workloads.attributes()
     }
 
-    /// Type and groups that all the principals have in common.
-    pub(super) fn shared_principal(&self) -> (Option<EntityType>, Option<&[u32]>) {
+    /// What all the principals have in common.
+    pub(super) fn shared_principal(&self) -> Shared<'_> {
         let Some(first) = self.principals.first() else {
-            return (None, None);
+            return Shared::default();
         };
         let all = |alike: fn(&Named<'_>, &Named<'_>) -> bool| {
             self.principals.iter().all(|other| alike(first, other))
         };
-        (
-            all(|a, b| a.of == b.of).then_some(first.of),
-            all(|a, b| a.groups == b.groups).then_some(first.groups),
-        )
+        Shared {
+            of: all(|a, b| a.of == b.of).then_some(first.of),
+            name: all(|a, b| a.name == b.name).then_some(first.name),
+            groups: all(|a, b| a.groups == b.groups).then_some(first.groups),
+            active: all(|a, b| a.active == b.active)
+                .then_some(first.active)
+                .flatten(),
+        }
+    }
+
+    /// The dataset and the bucket that the resource lies in, as far as rules name such.
+    pub(super) fn lies_in(&self) -> [(EntityType, Option<&str>); 2] {
+        let bucket = Some(self.resource.bucket).filter(|name| !name.is_empty());
+        [
+            (EntityType::Dataset, self.resource.dataset),
+            (EntityType::Bucket, bucket),
+        ]
     }
 
     /// Puts the inputs into Cedar's terms.

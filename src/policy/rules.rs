@@ -5,6 +5,7 @@
 //! one that can never match would never say no.
 
 use super::error::{PolicyError, line_of};
+use super::literals;
 use super::loaded::PolicyFile;
 use super::mentions::Mentions;
 use super::nearest;
@@ -70,26 +71,37 @@ pub(super) struct Rules {
     /// In the order of the files and their lines.
     pub list: Vec<RuleInfo>,
     pub mentions: Mentions,
+    /// A statement could not be read, whose id others may name.
+    pub is_partial: bool,
+    /// Ids of statements that were read and refused: no rules, and yet known.
+    pub refused: Vec<String>,
 }
 
 impl Rules {
-    /// Reads and checks the Cedar files; every fault in them is told.
+    /// Reads and checks the Cedar files; every fault in them is told. Datasets are not
+    /// looked for where not all of them could be read.
     pub(super) fn parse<'a>(
         files: impl Iterator<Item = &'a PolicyFile>,
-        datasets: &[&str],
+        datasets: Option<&[&str]>,
         faults: &mut Vec<PolicyError>,
     ) -> Rules {
         let mut rules = Rules {
             set: PolicySet::new(),
             list: Vec::new(),
             mentions: Mentions::default(),
+            is_partial: false,
+            refused: Vec::new(),
         };
         let mut texts = BTreeMap::new();
         for file in files {
             rules.add_file(file, datasets, faults);
             texts.insert(file.name.as_str(), file.text.as_str());
         }
-        if rules.list.is_empty() && faults.is_empty() {
+        // A file of another name may hold them.
+        let is_whole = !rules.is_partial
+            && rules.refused.is_empty()
+            && faults.iter().all(|fault| fault.place().is_some());
+        if rules.list.is_empty() && is_whole {
             let message = "no rule in any *.cedar file, so that every access would be out of \
                            policy; add one, or leave out the policy to use the built-in one";
             faults.push(PolicyError::Files {
@@ -100,13 +112,17 @@ impl Rules {
         rules
     }
 
-    fn add_file(&mut self, file: &PolicyFile, datasets: &[&str], faults: &mut Vec<PolicyError>) {
-        let set: PolicySet = match file.text.parse() {
-            Ok(set) => set,
-            Err(errors) => return faults.extend(syntax(file, &errors)),
-        };
-        let starts = statement_starts(&file.text);
+    fn add_file(
+        &mut self,
+        file: &PolicyFile,
+        datasets: Option<&[&str]>,
+        faults: &mut Vec<PolicyError>,
+    ) {
+        let told_before = faults.len();
+        let (set, starts) = statements(file, faults);
+        self.is_partial |= faults.len() > told_before;
         for template in set.templates() {
+            self.is_partial = true;
             faults.push(PolicyError::Syntax {
                 file: file.name.clone(),
                 line: line_of_statement(template.id(), &starts, &file.text),
@@ -123,6 +139,8 @@ impl Rules {
         for (line, policy) in policies {
             let added = self.add_rule(policy, (&file.name, line), datasets, faults);
             if let Err(message) = added {
+                self.refused
+                    .extend(policy.annotation("id").map(str::to_owned));
                 faults.push(PolicyError::Annotation {
                     file: file.name.clone(),
                     line,
@@ -136,24 +154,34 @@ impl Rules {
         &mut self,
         policy: &cedar_policy::Policy,
         (file, line): (&str, usize),
-        datasets: &[&str],
+        datasets: Option<&[&str]>,
         faults: &mut Vec<PolicyError>,
     ) -> Result<(), String> {
         let mut rule = self.describe(policy, file, line)?;
         let policy = policy.new_id(PolicyId::new(&rule.id));
-        for name in rule
-            .datasets
-            .iter()
-            .filter(|name| !datasets.contains(&name.as_str()))
-        {
+        let unknown = rule.datasets.iter().filter_map(|name| {
+            let known = datasets?;
+            (!known.contains(&name.as_str())).then(|| unknown_dataset(name, known))
+        });
+        for message in unknown {
             faults.push(PolicyError::Schema {
                 file: file.to_owned(),
                 line,
                 rule: rule.id.to_string(),
-                message: unknown_dataset(name, datasets),
+                message,
             });
         }
         let json = policy.to_json().map_err(|error| error.to_string())?;
+        for (attribute, text) in literals::compared(&json) {
+            if let Some(message) = literals::fault(attribute, text, datasets) {
+                faults.push(PolicyError::Schema {
+                    file: file.to_owned(),
+                    line,
+                    rule: rule.id.to_string(),
+                    message,
+                });
+            }
+        }
         let mentions = Mentions::of_policy(&json);
         rule.asks_who = mentions.who_was_found();
         rule.json = Arc::new(json);
@@ -383,8 +411,40 @@ fn named(policy: &cedar_policy::Policy, of: &str) -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// Every error of the parser.
-fn syntax(file: &PolicyFile, errors: &cedar_policy::ParseErrors) -> Vec<PolicyError> {
+/// The statements of a file that could be read, and where each of them begins, in bytes.
+/// One that cannot be read hides nothing of the others: each tells its own faults.
+fn statements(file: &PolicyFile, faults: &mut Vec<PolicyError>) -> (PolicySet, Vec<usize>) {
+    let starts = statement_starts(&file.text);
+    let errors = match file.text.parse::<PolicySet>() {
+        Ok(set) => return (set, starts),
+        Err(errors) => errors,
+    };
+    let ends = starts.iter().copied().skip(1).chain([file.text.len()]);
+    let mut sound = file.text.clone().into_bytes();
+    let mut told = Vec::new();
+    for (start, end) in starts.iter().copied().zip(ends) {
+        let statement = file.text.get(start..end).unwrap_or_default();
+        if let Err(errors) = statement.parse::<PolicySet>() {
+            told.extend(syntax(file, start, &errors));
+            // Blank, so that what follows keeps its place.
+            sound.get_mut(start..end).unwrap_or_default().fill(b' ');
+        }
+    }
+    if told.is_empty() {
+        told = syntax(file, 0, &errors);
+        sound.clear();
+    }
+    faults.extend(told);
+    let sound = String::from_utf8(sound).unwrap_or_default();
+    let set = sound.parse().unwrap_or_else(|errors| {
+        faults.extend(syntax(file, 0, &errors));
+        PolicySet::new()
+    });
+    (set, statement_starts(&sound))
+}
+
+/// Every error of the parser on what begins at that byte of a file.
+fn syntax(file: &PolicyFile, start: usize, errors: &cedar_policy::ParseErrors) -> Vec<PolicyError> {
     let errors = errors.iter().map(|error| {
         let error = DetailedError::from(error);
         let offset = error
@@ -393,7 +453,7 @@ fn syntax(file: &PolicyFile, errors: &cedar_policy::ParseErrors) -> Vec<PolicyEr
             .map_or(0, |label| label.loc.start);
         PolicyError::Syntax {
             file: file.name.clone(),
-            line: line_of(&file.text, offset),
+            line: line_of(&file.text, start + offset),
             message: message(&error),
         }
     });

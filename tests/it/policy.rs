@@ -380,3 +380,34 @@ fn a_policy_that_names_groups_is_used_only_where_they_are_known() {
     assert_eq!(status, Some(2));
     assert!(text.contains("lies in itself"), "{text}");
 }
+
+#[test]
+fn who_goes_back_to_an_older_policy_settles_by_it() {
+    let world = World::new();
+    fill(&world, 5, 2, 40);
+    let rule = |name: &str| format!("@id(\"{name}\") forbid (principal, action, resource);");
+    for name in ["a", "b"] {
+        world.put(&format!("{name}/rules.cedar"), rule(name).as_bytes());
+    }
+    let used = || -> BTreeSet<String> {
+        settle(
+            &world,
+            "lake",
+            &["--again", "--as-of", "2030-01-01T00:00:00Z"],
+        );
+        let rules = world.query("SELECT DISTINCT rule FROM violations");
+        let rules = rules
+            .iter()
+            .map(|row| row["rule"].as_str().unwrap().to_owned());
+        rules.collect()
+    };
+    let only = |name: &str| BTreeSet::from([name.to_owned()]);
+    for name in ["a", "b", "a", "a", "b"] {
+        world.scan_with(&["--policy", name, "trail"]);
+        assert_eq!(used(), only(name));
+        assert_eq!(used(), only(name));
+    }
+    let versions = "SELECT count(DISTINCT policy_version) AS n FROM policy_versions";
+    assert_eq!(world.number(versions), 2);
+    assert_eq!(world.number("SELECT count(*) AS n FROM policy_versions"), 2);
+}

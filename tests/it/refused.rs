@@ -23,6 +23,27 @@ fn refused(world: &World, lake: &str, arguments: &[&str], status: i32) -> String
     errors
 }
 
+#[cfg(unix)]
+#[test]
+fn a_policy_of_which_a_file_cannot_be_read_is_not_used_without_it() {
+    let world = World::new();
+    fill(&world, 6, 1, 1);
+    let rule = b"@id(\"a\") permit (principal, action, resource);";
+    world.put("policy/a.cedar", rule);
+    std::os::unix::fs::symlink("nowhere", world.path("policy/datasets.toml")).unwrap();
+    world.put("policy/c.cedar", b"\xff\xfe");
+    let errors = refused(&world, "lake", &["--policy", "policy", "trail"], 2);
+    assert!(
+        errors.contains("datasets.toml") && errors.contains("c.cedar"),
+        "{errors}"
+    );
+    std::fs::remove_file(world.path("policy/datasets.toml")).unwrap();
+    std::fs::remove_file(world.path("policy/c.cedar")).unwrap();
+    world.put("policy/b.Cedar", rule);
+    let errors = refused(&world, "lake", &["--policy", "policy", "trail"], 2);
+    assert!(errors.contains("b.Cedar"), "{errors}");
+}
+
 #[test]
 fn a_faulty_policy_is_named_by_file_and_line() {
     let world = World::new();

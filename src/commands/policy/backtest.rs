@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -118,9 +119,38 @@ fn text(report: &BacktestReport, policy: &str, took: Duration) -> String {
         grouped(of(&report.no_longer_flagged)),
         grouped(report.still_flagged),
     ));
+    if !report.failed.is_empty() {
+        text.push_str("\nFAILED TO EVALUATE: these rules say nothing, and are flagged for it\n");
+        for (rule, events) in &report.failed {
+            text.push_str(&format!("  {:>10}  {rule}\n", grouped(*events)));
+        }
+    }
+    let rules = by_rule(report);
+    if !rules.is_empty() {
+        text.push_str(&format!(
+            "\n  {:>10}  {:>10}  by rule\n",
+            "newly", "no longer"
+        ));
+        for (rule, (newly, no_longer)) in rules {
+            let (newly, no_longer) = (grouped(newly), grouped(no_longer));
+            text.push_str(&format!("  {newly:>10}  {no_longer:>10}  {rule}\n"));
+        }
+    }
     changes(&mut text, "Newly flagged", &report.newly_flagged);
     changes(&mut text, "No longer flagged", &report.no_longer_flagged);
     text
+}
+
+/// How many events each rule newly flags, and no longer flags.
+fn by_rule(report: &BacktestReport) -> BTreeMap<&str, (u64, u64)> {
+    let mut rules: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for change in &report.newly_flagged {
+        rules.entry(&change.what.rule).or_default().0 += change.events;
+    }
+    for change in &report.no_longer_flagged {
+        rules.entry(&change.what.rule).or_default().1 += change.events;
+    }
+    rules
 }
 
 fn changes(text: &mut String, title: &str, changes: &[Change]) {
@@ -183,6 +213,9 @@ fn json_of(report: &BacktestReport, version: &str) -> Value {
     let verdicts = report.verdicts.iter().map(|((before, after), events)| {
         json!({ "stored": before.as_str(), "policy": after.as_str(), "events": events })
     });
+    let rules = by_rule(report).into_iter().map(|(rule, (newly, no_longer))| {
+        json!({ "rule": rule, "newly_flagged": newly, "no_longer_flagged": no_longer })
+    });
     json!({
         "policy_version": version,
         "events": report.events,
@@ -191,6 +224,8 @@ fn json_of(report: &BacktestReport, version: &str) -> Value {
         "last_event": report.last_event.map(|at| at.to_string()),
         "verdicts": verdicts.collect::<Vec<_>>(),
         "still_flagged": report.still_flagged,
+        "failed_to_evaluate": report.failed,
+        "by_rule": rules.collect::<Vec<_>>(),
         "newly_flagged": changes(&report.newly_flagged),
         "no_longer_flagged": changes(&report.no_longer_flagged),
     })

@@ -4,7 +4,7 @@
 use crate::commands::{last_policy, scan};
 use crate::pipeline::commit::Change;
 use crate::pipeline::meters::Meters;
-use crate::policy::{Policy, PolicyErrors, PolicyFile, PolicySettings};
+use crate::policy::{Policy, PolicyError, PolicyErrors, PolicyFile, PolicySettings};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,6 +45,7 @@ pub async fn watch(
     meters: Arc<Meters>,
 ) {
     let mut seen = sorted(in_use.now().files().to_vec());
+    let mut waiting = None;
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         let files = match scan::policy_files(Some(&dir)) {
@@ -61,19 +62,23 @@ pub async fn watch(
             continue;
         }
         let loaded = load(&dir, &settings, &lake).await;
-        let is_fault =
-            |error: &anyhow::Error| error.chain().any(|cause| cause.is::<PolicyErrors>());
         if let Err(error) = loaded.as_ref()
-            && !is_fault(error)
+            && may_become_sound(error)
         {
+            // Asked again each time; each reason is told once.
             let error = format!("{error:#}");
-            tracing::warn!(
-                error,
-                "the changed policy cannot be held against the lake yet"
-            );
+            if waiting.as_ref() != Some(&error) {
+                tracing::warn!(
+                    error,
+                    "the changed policy cannot be used yet; the one in use stays"
+                );
+                let label = [("outcome", "waiting".to_owned())];
+                meters.policy_reloads.get_or_create(&label).inc();
+                waiting = Some(error);
+            }
             continue;
         }
-        seen = files;
+        (seen, waiting) = (files, None);
         let outcome = match loaded {
             Ok(policy) => {
                 let policy = Arc::new(policy);
@@ -100,6 +105,21 @@ pub async fn watch(
         let label = [("outcome", outcome.to_owned())];
         meters.policy_reloads.get_or_create(&label).inc();
     }
+}
+
+/// Whether it may become sound as it is: files or lake could not be read, or SCIM does not
+/// show the groups yet that it names, or shows them in a circle.
+fn may_become_sound(error: &anyhow::Error) -> bool {
+    let mut faults = error.chain().filter_map(|cause| cause.downcast_ref());
+    faults.all(|faults: &PolicyErrors| {
+        let mut list = faults.list().iter();
+        list.all(|fault| {
+            matches!(
+                fault,
+                PolicyError::Group { .. } | PolicyError::Groups { .. }
+            )
+        })
+    })
 }
 
 async fn load(dir: &Path, settings: &PolicySettings, lake: &Url) -> anyhow::Result<Policy> {

@@ -60,7 +60,14 @@ pub(in crate::policy) fn judge(
         }
         failed |= has_failed;
         match response.decision() {
-            Decision::Allow => allowed |= !has_failed,
+            Decision::Allow => {
+                let mut permitting = response.diagnostics().reason().map(rule_of);
+                let certain = permitting.any(|rule| !rule.asks_who)
+                    && !rules
+                        .iter()
+                        .any(|rule| rule.effect == Effect::Forbid && rule.asks_who);
+                allowed |= !has_failed && (certain || !inputs.awaits_principal);
+            }
             Decision::Deny => {
                 let mut forbidding = response.diagnostics().reason().map(rule_of).peekable();
                 if forbidding.peek().is_none() && !has_failed {

@@ -154,7 +154,7 @@ fn an_exception_that_nobody_could_answer_for_is_refused_for_all_that_it_lacks() 
     refused(
         "[[exeption]]\nid = \"x\"\n",
         expect![
-            "policy file `exceptions.toml`, line 1: unknown field `exeption`, expected `exception`; see the example in the documentation of exceptions.toml"
+            "policy file `exceptions.toml`, line 1: `exeption` is unknown here; write `[[exception]]`; see the example in the documentation of exceptions.toml"
         ],
     );
 }

@@ -169,6 +169,7 @@ fn all_faults_of_all_files_are_told_at_once_in_their_order() {
             policy file `c.cedar`, line 1: unexpected token `principal`, expected `(`
             policy file `datasets.toml`, line 3: `/mnt` is no location; write it like `s3://bucket/prefix/`, without wildcards
             policy file `exceptions.toml`, line 1: exception `x` has no `expires`; give its last day, like `expires = 2026-04-30`
+            policy file `exceptions.toml`, line 3: exception `x` covers rule `a`, which permits, so that no access violates it; name a `forbid` or `default-deny`
             policy file `tests.toml`, line 3: test `a`: `event` is `GetObjects`, which it cannot be; did you mean `GetObject`?
             policy file `tests.toml`, line 4: test `a`: `verdict` is `yes`, which it cannot be; there are `in_policy`, `out_of_policy`, `undetermined`"#]],
     );
@@ -230,6 +231,30 @@ fn fails(policy: &Policy, expect: Expect) {
 }
 
 #[test]
+fn a_text_that_an_attribute_never_is_is_a_fault() {
+    let rule = |text: &str| {
+        vec![PolicyFile {
+            name: "a.cedar".to_owned(),
+            text: format!("@id(\"a\") permit (principal, action, resource) when {{ {text} }};"),
+        }]
+    };
+    check(
+        rule(
+            r#"context.access_path == "unity_catlog" && ["ok", "denyed"].contains(context.outcome)"#,
+        ),
+        expect![[r#"
+            policy file `a.cedar`, line 1, rule `a`: `outcome` is never `denyed`, so that comparing the two decides nothing; did you mean `denied`?
+            policy file `a.cedar`, line 1, rule `a`: `access_path` is never `unity_catlog`, so that comparing the two decides nothing; did you mean `unity_catalog`?"#]],
+    );
+    check(
+        rule(r#"resource has dataset && resource.dataset == "payrol""#),
+        expect![
+            "policy file `a.cedar`, line 1, rule `a`: `dataset` is compared with `payrol`, and the policy has no datasets.toml, or an empty one; define the dataset there"
+        ],
+    );
+}
+
+#[test]
 fn a_rule_that_fails_to_evaluate_is_undetermined_beside_a_permit() {
     fails(
         &policy(&format!("{ANY}{OVERFLOW}")),
@@ -266,4 +291,76 @@ fn a_permit_that_fails_to_evaluate_is_undetermined() {
 fn the_same_rule_is_no_failure_where_it_does_not_overflow() {
     let policy = policy(&format!("{ANY}{OVERFLOW}"));
     expect!["in_policy"].assert_eq(&render(&Case::default().judge(&policy)));
+}
+
+#[test]
+fn a_broken_statement_hides_no_other_fault_and_makes_none() {
+    let cedar = "@id(\"one\") permit (principal, action, resource);\n\
+                 @id(\"two\") forbid principal, action, resource);\n\
+                 @id(\"three\") forbid (principal, action, resource) when { context.pre };\n\
+                 @id(\"four\") forbid (principal, action, resource) when { context.x = 1 };\n\
+                 @id(\"five\") forbid (principal, action, resource in Dataset::\"d\");\n";
+    let exceptions = "[[exception]]\nid = \"x\"\nrules = [\"two\"]\nowner = \"o\"\nreason = \"r\"\nexpires = 2026-04-30\n";
+    check(
+        vec![file("a.cedar", cedar), file("exceptions.toml", exceptions)],
+        expect![[r#"
+            policy file `a.cedar`, line 2: unexpected token `principal`, expected `(`
+            policy file `a.cedar`, line 3, rule `three`: attribute `pre` in context for Action::"AbortMultipartUpload" not found; did you mean `sse`?
+            policy file `a.cedar`, line 4: '=' is not a valid operator in Cedar; try using '==' instead
+            policy file `a.cedar`, line 5, rule `five`: dataset `d` is not known, for the policy has no datasets.toml, or an empty one; define it there"#]],
+    );
+}
+
+#[test]
+fn a_broken_datasets_file_makes_no_dataset_unknown() {
+    let cedar = "@id(\"a\") permit (principal, action, resource in Dataset::\"payroll\") when { resource.dataset == \"payrol\" };";
+    let datasets = "[[dataset]]\nname = \"payroll\"\nlocations = [\"s3://a/\"]\nowner = 1\nsensitivty = \"x\"\n[[dataset]]\nname = \"b\"\n";
+    check(
+        vec![file("a.cedar", cedar), file("datasets.toml", datasets)],
+        expect![[r#"
+            policy file `a.cedar`, line 1, rule `a`: unable to guarantee safety of access to optional attribute `dataset` on entity type `Bucket`; try testing for the attribute's presence with `e has dataset && ..`
+            policy file `a.cedar`, line 1, rule `a`: unable to guarantee safety of access to optional attribute `dataset` on entity type `Object`; try testing for the attribute's presence with `e has dataset && ..`
+            policy file `datasets.toml`, line 4: invalid type: integer `1`, expected a string; see the example in the documentation of datasets.toml
+            policy file `datasets.toml`, line 5: unknown field `sensitivty`, expected one of `name`, `sensitivity`, `owner`, `locations`; see the example in the documentation of datasets.toml
+            policy file `datasets.toml`, line 6: missing field `locations`; see the example in the documentation of datasets.toml"#]],
+    );
+}
+
+#[test]
+fn an_exception_covers_what_can_be_violated_in_places_that_can_be() {
+    let exceptions = "[[exception]]\nid = \"x\"\nrules = [\"any\", \"default-deny\"]\nbuckets = [\"s3://b/x\", \"good-bucket\"]\nroles = [\"admin\", \"arn:aws:iam::111122223333:role/x\"]\nowner = \"o\"\nreason = \"r\"\nexpires = 2026-04-30\n\
+                      [[exception]]\nid = 1\nrules = \"any\"\n";
+    check(
+        vec![file("a.cedar", ANY), file("exceptions.toml", exceptions)],
+        expect![[r#"
+            policy file `exceptions.toml`, line 3: exception `x` covers rule `any`, which permits, so that no access violates it; name a `forbid` or `default-deny`
+            policy file `exceptions.toml`, line 4: exception `x` names bucket `s3://b/x`; write a bucket's name alone, without `s3://`, path or wildcard
+            policy file `exceptions.toml`, line 5: exception `x` names role `admin`; write its ARN whole, like `arn:aws:iam::111122223333:role/name`
+            policy file `exceptions.toml`, line 10: invalid type: integer `1`, expected a string; see the example in the documentation of exceptions.toml
+            policy file `exceptions.toml`, line 11: invalid type: string "any", expected a sequence; see the example in the documentation of exceptions.toml"#]],
+    );
+}
+
+#[test]
+fn an_example_does_not_contradict_itself() {
+    let test = |name: &str, verdict: &str, rules: &str| {
+        format!(
+            "[[test]]\nname = \"{name}\"\nevent = \"GetObject\"\nverdict = \"{verdict}\"\nrules = [{rules}]\n"
+        )
+    };
+    let tests = [
+        test("both", "in_policy", "\"default-deny\""),
+        test("neither", "out_of_policy", ""),
+        test("permit", "out_of_policy", "\"any\""),
+        test("a permit that fails", "undetermined", "\"any\""),
+        test("open", "undetermined", ""),
+        test("sound", "in_policy", ""),
+    ];
+    check(
+        vec![file("a.cedar", ANY), file("tests.toml", &tests.concat())],
+        expect![[r#"
+            policy file `tests.toml`, line 4: test `both`: it is to be `in_policy` and to violate rules; correct one of the two
+            policy file `tests.toml`, line 9: test `neither`: it is to be `out_of_policy` and to violate no rule; correct one of the two
+            policy file `tests.toml`, line 15: test `permit`: `rules` has rule `any`, which permits, so that no access violates it; name a `forbid` or `default-deny`"#]],
+    );
 }

@@ -126,13 +126,13 @@ fn exceptions_that_cover_nothing_more_or_too_much() {
                 "exceptions.toml",
                 r#"[[exception]]
 id = "EX-1"
-rules = ["any"]
+rules = ["default-deny"]
 owner = "hr@example.com"
 reason = "x"
 expires = 2026-03-26
 [[exception]]
 id = "EX-2"
-rules = ["any"]
+rules = ["default-deny"]
 buckets = ["lake"]
 owner = "hr@example.com"
 reason = "x"

@@ -116,6 +116,68 @@ fn before_an_access_is_settled_nobody_is_judged_for_being_unknown() {
 }
 
 #[test]
+fn a_reason_names_who_and_where_the_rule_does() {
+    let policy = of(r#"@id("all") permit (principal, action, resource);
+           @id("ann") forbid (principal == User::"ann@example.com", action, resource in Bucket::"lake");
+           @id("left") forbid (principal is User, action, resource) when { principal has active && !principal.active };"#);
+    let mut case = named("ann@example.com", &[]);
+    case.target.bucket = Some("lake".to_owned());
+    case.workload.principals = vec![Membership {
+        groups: Vec::new(),
+        active: Some(false),
+    }];
+    let judged = case.judge(&policy);
+    let reasons = judged.violations.iter().map(|it| it.reason.to_string());
+    expect![[r#"
+        ann [principal is User ann@example.com, bucket lake]
+        left [principal is User, active false]"#]]
+    .assert_eq(&reasons.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn before_an_access_is_settled_nobody_is_excused_for_being_unknown() {
+    let case = |settled| {
+        let mut case = Case {
+            settled,
+            ..Case::default()
+        };
+        case.attribution.unattributed_reason = Some(UnattributedReason::Late);
+        case
+    };
+    for (rules, before, after) in [
+        (
+            r#"@id("a") permit (principal is Unattributed, action, resource);"#,
+            "undetermined",
+            "in_policy",
+        ),
+        (
+            r#"@id("a") permit (principal, action, resource) unless { context has job_id };"#,
+            "undetermined",
+            "in_policy",
+        ),
+        (
+            r#"@id("a") permit (principal, action, resource);
+               @id("b") forbid (principal is User, action, resource);"#,
+            "undetermined",
+            "in_policy",
+        ),
+        // Whoever it turns out to be.
+        (
+            r#"@id("a") permit (principal, action, resource);
+               @id("b") forbid (principal, action in Action::"delete", resource);"#,
+            "in_policy",
+            "in_policy",
+        ),
+    ] {
+        let policy = of(rules);
+        for (settled, verdict) in [(false, before), (true, after)] {
+            let judged = case(settled).judge(&policy);
+            assert_eq!(judged.verdict.as_str(), verdict, "{rules} {settled}");
+        }
+    }
+}
+
+#[test]
 fn a_permit_that_does_not_ask_who_is_denied_at_once() {
     let policy = of(r#"@id("lists") permit (principal, action in Action::"list", resource);"#);
     let case = Case {
