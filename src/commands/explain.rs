@@ -97,7 +97,7 @@ struct Explanation {
 
 pub async fn run(common: &Common, arguments: ExplainArguments) -> anyhow::Result<ExitCode> {
     let config = common.config(arguments.policy)?;
-    let policy = last_policy::policy_for(&config).await?;
+    let policy = last_policy::policy_for(&config).await?.policy;
     let lake = lookup::Lookup::new(sql::session(&config.lake).await?);
     let rows = lake
         .rows_of(&arguments.event_id)

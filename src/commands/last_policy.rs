@@ -5,7 +5,7 @@ use super::{UsageError, cells, scan};
 use crate::config::Config;
 use crate::identity::known_groups;
 use crate::lake::databricks::read_scim;
-use crate::lake::policies::policy_in_use;
+use crate::lake::policies::{InUse, policy_in_use};
 use crate::lake::sql;
 use crate::lake::store::lake_url;
 use crate::policy::{Policy, PolicyFile};
@@ -13,44 +13,73 @@ use anyhow::Context as _;
 use datafusion::prelude::SessionContext;
 use url::Url;
 
+/// A policy to judge by, and whether the lake named it.
+pub struct Chosen {
+    pub policy: Policy,
+    pub is_of_lake: bool,
+}
+
 /// The policy that is named, else the one that the lake was judged by last, else the
 /// starter policy.
 ///
 /// # Errors
 /// When the policy, or `policy_versions`, cannot be read, or this release refuses it.
-pub async fn policy_for(config: &Config) -> anyhow::Result<Policy> {
+pub async fn policy_for(config: &Config) -> anyhow::Result<Chosen> {
     if config.policy_dir.is_none() {
-        let context = sql::session(&config.lake).await?;
-        let files = match context.table_exist("policy_versions")? {
-            true => last_files(&context, &lake_url(&config.lake)?)
-                .await
-                .context("read `policy_versions`")?,
-            false => Vec::new(),
-        };
+        let files = last_files(&config.lake)
+            .await
+            .context("read `policy_versions`")?;
         if !files.is_empty() {
-            return Policy::parse(files, &config.policy).context(
+            let policy = Policy::parse(files, &config.policy).context(
                 "the policy that the lake was judged by last cannot be used by this release; name \
                  another with --policy",
-            );
+            )?;
+            return Ok(Chosen {
+                policy,
+                is_of_lake: true,
+            });
         }
     }
-    scan::load_policy(config.policy_dir.as_deref(), &config.policy)
+    let policy = scan::load_policy(config.policy_dir.as_deref(), &config.policy)?;
+    Ok(Chosen {
+        policy,
+        is_of_lake: false,
+    })
 }
 
-/// The files of the policy that was taken into use last.
-async fn last_files(context: &SessionContext, lake: &Url) -> anyhow::Result<Vec<PolicyFile>> {
-    let known = cells::rows(context, VERSIONS).await?;
-    let known: Vec<String> = known
-        .iter()
-        .filter_map(|row| row.owned("policy_version"))
-        .collect();
-    let last = policy_in_use(lake, &known).await?;
-    let Some(last) = last.or_else(|| known.first().cloned()) else {
-        return Ok(Vec::new());
-    };
+/// Policies that may be taken into use while it is asked for the last one.
+const NEWER_MAX: usize = 20;
+
+/// The files of the policy that was taken into use last; none if no policy ever was.
+async fn last_files(lake: &str) -> anyhow::Result<Vec<PolicyFile>> {
+    for _ in 0..NEWER_MAX {
+        let context = sql::session(lake).await?;
+        if !context.table_exist("policy_versions")? {
+            return Ok(Vec::new());
+        }
+        let known = cells::rows(&context, VERSIONS).await?;
+        let known: Vec<String> = known
+            .iter()
+            .filter_map(|row| row.owned("policy_version"))
+            .collect();
+        let last = match policy_in_use(&lake_url(lake)?, &known).await? {
+            InUse::Version(last) => Some(last),
+            InUse::Untold => known.first().cloned(),
+            InUse::Newer => continue,
+        };
+        return match last {
+            Some(last) => files_of(&context, &last).await,
+            None => Ok(Vec::new()),
+        };
+    }
+    anyhow::bail!("policies are taken into use one after the other; try again")
+}
+
+async fn files_of(context: &SessionContext, version: &str) -> anyhow::Result<Vec<PolicyFile>> {
     // It came from the table: a hash, or what a hand wrote there.
-    let last = last.replace('\'', "''");
-    let files = format!("SELECT file, text FROM policy_versions WHERE policy_version = '{last}'");
+    let version = version.replace('\'', "''");
+    let files =
+        format!("SELECT file, text FROM policy_versions WHERE policy_version = '{version}'");
     let files = cells::rows(context, &files).await?;
     Ok(files
         .iter()

@@ -104,7 +104,7 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
     let started = Instant::now();
     last_policy::check_lake(&config.lake)?;
     let mut lake = Lake::open(&config.lake).await?;
-    let policy = last_policy::policy_for(&config).await?;
+    let last_policy::Chosen { policy, is_of_lake } = last_policy::policy_for(&config).await?;
     let import = match arguments.databricks.or(config.databricks_dir) {
         Some(place) => Some(databricks::import(&lake, &place, now()).await?),
         None => None,
@@ -115,7 +115,7 @@ pub async fn run(common: &Common, arguments: SettleArguments) -> anyhow::Result<
         as_of,
         dates: from..=to,
         // One that the lake names is in use, or was until somebody took up another.
-        takes_into_use: config.policy_dir.is_some(),
+        takes_into_use: !is_of_lake,
         ..SettleJob::new(Arc::new(policy), config.identity, now)
     };
     let bar = Arc::new(Bar::default());

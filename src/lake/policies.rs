@@ -47,24 +47,32 @@ impl Lake {
     }
 }
 
-/// Returns which of the versions was taken into use last; `None` if nothing tells, as in
-/// a lake that only older releases wrote.
+/// Which policy was taken into use last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InUse {
+    /// Nothing tells, as in a lake that only older releases wrote.
+    Untold,
+    Version(String),
+    /// One that was not asked about: recorded since those were read.
+    Newer,
+}
+
+/// Returns which of the versions was taken into use last.
 ///
 /// # Errors
-/// When the table `policy_versions` cannot be read, or it is none of these.
-pub async fn policy_in_use(lake: &Url, versions: &[String]) -> Result<Option<String>, LakeError> {
+/// When the table `policy_versions` cannot be read.
+pub async fn policy_in_use(lake: &Url, versions: &[String]) -> Result<InUse, LakeError> {
     let name = "policy_versions";
     let table = LakeTable::open_existing(name, table_url(lake, name)?).await?;
     let Some(in_use) = table.transaction_version(IN_USE).await? else {
-        return Ok(None);
+        return Ok(InUse::Untold);
     };
     for version in versions {
         if table.transaction_version(version).await? == Some(in_use) {
-            return Ok(Some(version.clone()));
+            return Ok(InUse::Version(version.clone()));
         }
     }
-    let error = "the policy in use was recorded meanwhile; try again";
-    Err(LakeError::read(name, lake, error))
+    Ok(InUse::Newer)
 }
 
 async fn record_use(

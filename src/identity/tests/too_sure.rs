@@ -3,7 +3,7 @@
 
 use super::lake_facts::*;
 use super::*;
-use crate::model::{Cluster, ClusterAccess, DatabricksFacts, Vend, VendOperation};
+use crate::model::{Cluster, ClusterAccess, CommandRun, DatabricksFacts, Vend, VendOperation};
 
 fn scoped() -> Asked {
     Asked::of(in_scope(role_session(PROFILE_ROLE, "x", "ASIA1"), INSTANCE))
@@ -111,6 +111,24 @@ fn a_run_on_a_shared_cluster_is_not_alone_where_others_would_not_show() {
         ..known()
     };
     assert_eq!(answer(terse), (of("ambiguous", &[ANN]), "ambiguous"));
+    // That they are told at one time says nothing of another, or of another workspace.
+    for (days, workspace, are_told) in [
+        (-4, "w1", false),
+        (-2, "w1", true),
+        (-2, "w2", false),
+        (2, "w1", false),
+    ] {
+        let seen = CommandRun {
+            workspace_id: some(workspace),
+            ..command("far", days * 86_400, "far", BOB)
+        };
+        let facts = DatabricksFacts {
+            commands: vec![seen],
+            ..known()
+        };
+        let expect = if are_told { "strong" } else { "ambiguous" };
+        assert_eq!(answer(facts).1, expect, "{days} {workspace}");
+    }
     assert_eq!(answer(unread()).0, of("ambiguous", &[ANN]));
 }
 
