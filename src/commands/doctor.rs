@@ -270,7 +270,7 @@ async fn check_buckets(config: &Config, checks: &mut Checks) {
         let what = |of: &str| format!("{bucket}, {of}");
         let wiring = objects.announced_to(bucket, allowed.owner.as_deref()).await;
         match (wiring, queue) {
-            (Ok(wiring), Some(queue)) if wiring.queues.iter().any(|arn| arn.rsplit(':').next() == Some(queue)) => {
+            (Ok(wiring), Some(queue)) if wiring.queues.iter().any(|arn| is_of(arn, queue)) => {
                 checks.well(&what("notification"), "S3 tells the queue");
             }
             (Ok(wiring), _) if wiring.topics > 0 || wiring.event_bridge => checks.well(
@@ -328,6 +328,11 @@ async fn check_buckets(config: &Config, checks: &mut Checks) {
             }
         }
     }
+}
+
+/// Whether an ARN is that of the queue: its last part is the name, whole.
+fn is_of(arn: &str, queue: &str) -> bool {
+    arn.rsplit(':').next() == Some(queue)
 }
 
 /// Reads the first bytes of an object; the version that it has.

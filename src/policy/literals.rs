@@ -5,21 +5,12 @@
 //! `["ok", "denied"].contains(context.outcome)`; texts that are made in another way are
 //! not seen.
 
+use super::facts::WEEKDAYS;
 use super::mentions::Attribute;
 use super::nearest;
 use super::vocabulary::known_events;
 use crate::model::{AccessPath, Confidence, Credential, Outcome, UnattributedReason};
 use serde_json::Value as Json;
-
-const WEEKDAYS: [&str; 7] = [
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-];
 
 /// The texts that a rule compares, each with what it is compared with.
 pub(super) fn compared(rule: &Json) -> Vec<(Attribute, &str)> {
