@@ -308,11 +308,11 @@ fn has_own_session(ask: &Ask<'_>, key: &Key<'_>, vend: &Vended) -> bool {
 /// otherwise.
 fn is_for(call: &Call, place: &str, operation: VendOperation) -> bool {
     let (prefixes, actions) = call.policy();
+    let may_write = actions.iter().any(|action| writes(action));
     let is_other = match operation {
-        _ if actions.is_empty() => false,
-        VendOperation::Read => actions.iter().any(|action| writes(action)),
-        VendOperation::Write => !actions.iter().any(|action| writes(action)),
-        _ => false,
+        VendOperation::Read => may_write,
+        VendOperation::Write => !may_write && !actions.is_empty(),
+        VendOperation::Unknown => false,
     };
     if is_other {
         return false;
